@@ -1,0 +1,1 @@
+"""The `dacl` command: parse, call the library, print."""

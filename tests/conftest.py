@@ -1,0 +1,55 @@
+"""Settings and fixtures that every test shares."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Before anything imports torch or matplotlib: one thread per test process, no window, plain text.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["NO_COLOR"] = "1"
+os.environ["TERM"] = "dumb"
+os.environ["COLUMNS"] = "200"
+os.environ.pop("FORCE_COLOR", None)
+
+# The same examples on every machine, and no time limit that a busy one would miss.
+settings.register_profile("dacl", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.load_profile("dacl")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def dacl(capsys):
+    """Run `dacl ARGS` in this process through its real entry point."""
+    from dacl_cli.app import main
+
+    def run(*args: object) -> Outcome:
+        capsys.readouterr()
+        code = main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def real_acdc() -> Path:
+    """The folder of real ACDC volumes named by DACL_REAL_DATA; skips without it."""
+    root = os.environ.get("DACL_REAL_DATA", "")
+    folder = Path(root) / "acdc"
+    if not root or not (folder / "training").is_dir():
+        pytest.skip("DACL_REAL_DATA names no folder with acdc/training")
+    return folder
