@@ -1,0 +1,1 @@
+"""Cases, readers of raw layouts, and the prepared dataset that training and evaluation read."""

@@ -1,0 +1,272 @@
+"""The prepared dataset: a folder of dataset.json, splits.json and cases/<id>.h5, read with h5py alone.
+
+A case file holds ``image`` and ``label``, both (Z, H, W) with one slice per chunk, and the geometry as attributes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from dacl.data import intensity
+from dacl.data.case import Case, SpacingMm
+from dacl.data.splits import Split
+from dacl.errors import DaclError
+
+FORMAT = 1
+# What h5py raises on a damaged file depends on which bytes are hit.
+_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseInfo:
+    """What dataset.json says of a case; ``class_voxels`` is by class index, empty for an unlabeled case."""
+
+    id: str
+    patient: str
+    shape_ZHW: tuple[int, int, int]
+    spacing_mm: SpacingMm | None
+    has_label: bool
+    class_voxels: tuple[int, ...]
+    phase: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """Where the voxels lie: spacing (z, y, x) in mm or None, affine (4, 4), the source's NIfTI header bytes."""
+
+    spacing_mm: SpacingMm | None
+    affine: np.ndarray
+    header: bytes
+
+
+def case_path(root: Path, case_id: str) -> Path:
+    """Return where a case lies in a prepared dataset."""
+    return root / "cases" / f"{case_id}.h5"
+
+
+def write_case(path: Path, case: Case) -> None:
+    """Write a case file atomically; DaclError if the disk is full or read-only."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(partial, "w") as file:
+            for name, volume_ZHW in (("image", case.image_ZHW), ("label", case.label_ZHW)):
+                if volume_ZHW is not None:
+                    file.create_dataset(
+                        name,
+                        data=volume_ZHW,
+                        chunks=(1, *volume_ZHW.shape[1:]),
+                        compression="lzf",
+                        shuffle=True,
+                        fletcher32=True,
+                    )
+            file.attrs.update(
+                format=FORMAT,
+                id=case.id,
+                patient=case.patient,
+                phase=case.phase,
+                affine=case.affine,
+                source=json.dumps(case.source),
+            )
+            if case.spacing_mm is not None:
+                file.attrs["spacing_mm"] = case.spacing_mm
+            if case.header:
+                file.attrs["header"] = np.void(case.header)
+            if (case.slope, case.inter) != (1.0, 0.0):
+                file.attrs.update(slope=case.slope, inter=case.inter)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DaclError(
+            f"cannot write {path}: {error}", "free some space or choose another folder"
+        ) from error
+
+
+def holds(path: Path, source: Mapping[str, str]) -> bool:
+    """Whether a case file is there, undamaged to the last chunk, and made from exactly these source files."""
+    try:
+        with h5py.File(path) as file:
+            if file.attrs["format"] != FORMAT or json.loads(file.attrs["source"]) != dict(source):
+                return False
+            for volume in file.values():
+                volume[...]
+    except _DAMAGE:
+        return False
+    return True
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DaclError(
+            f"cannot write {path}: {error}", "free some space or choose another folder"
+        ) from error
+
+
+def content_fingerprint(
+    cases: Mapping[str, Mapping[str, Any]], class_names: Iterable[str], rule: str
+) -> str:
+    """sha256 over case ids, source hashes, shapes, class names and intensity rule.
+
+    Neither the folder nor the split enters, so that copies of a dataset and its other splits are the same dataset.
+    """
+    content = {
+        "cases": {
+            case_id: [sorted(c["source"].values()), list(c["shape_ZHW"])]
+            for case_id, c in cases.items()
+        },
+        "class_names": list(class_names),
+        "intensity": rule,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedDataset:
+    """A prepared dataset on disk. ``class_names[0]`` is ``background``; ``intensity`` names the rule applied on reading."""
+
+    root: Path
+    name: str
+    class_names: tuple[str, ...]
+    modality: str
+    intensity: str
+    synthetic: bool
+    fingerprint: str
+    split: Split
+    prepare_command: str
+    infos: Mapping[str, CaseInfo]
+
+    @classmethod
+    def open(cls, root: Path) -> "PreparedDataset":
+        """Open a folder; DaclError if it is not a prepared dataset or is damaged."""
+        root = Path(root)
+        hint = f"prepare one: dacl preprocess acdc RAW {root}"
+        if not (root / "dataset.json").is_file():
+            raise DaclError(f"{root} is not a prepared dataset: it has no dataset.json", hint)
+        try:
+            dataset = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
+            parts = json.loads((root / "splits.json").read_text(encoding="utf-8"))
+            if dataset["format"] != FORMAT:
+                message = (
+                    f"{root} has format {dataset['format']}, this version of dacl reads {FORMAT}"
+                )
+                raise DaclError(message, hint)
+            split = Split(
+                parts["name"], *(tuple(parts[key]) for key in ("train", "val", "test", "missing"))
+            )
+            infos = {
+                case_id: _info(case_id, entry)
+                for case_id, entry in sorted(dataset["cases"].items())
+            }
+            return cls(
+                root=root,
+                name=dataset["name"],
+                class_names=tuple(dataset["class_names"]),
+                modality=dataset["modality"],
+                intensity=intensity.check_rule(dataset["intensity"]),
+                synthetic=dataset["synthetic"],
+                fingerprint=dataset["fingerprint"],
+                split=split,
+                prepare_command=dataset["prepare_command"],
+                infos=infos,
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DaclError(
+                f"{root}: dataset.json or splits.json is damaged ({error!r})", hint
+            ) from error
+
+    def cases(self, patients: Iterable[str]) -> list[CaseInfo]:
+        """Return the cases of these patients, in the order of the patients, then of the frames."""
+        by_patient: dict[str, list[CaseInfo]] = {}
+        for info in self.infos.values():
+            by_patient.setdefault(info.patient, []).append(info)
+        return [info for patient in patients for info in by_patient.get(patient, [])]
+
+    def info(self, case_id: str) -> CaseInfo:
+        """Return what is known of a case; DaclError if there is no such case."""
+        if case_id not in self.infos:
+            raise DaclError(
+                f"{self.root} has no case {case_id!r}",
+                f"its cases are listed in {self.root}/dataset.json",
+            )
+        return self.infos[case_id]
+
+    def labeled(self, n: int) -> tuple[str, ...]:
+        """Return the first ``n`` train patients, all of which have a mask; DaclError where that cannot be."""
+        chosen = self.split.labeled(n)
+        without = [p for p in chosen if not any(info.has_label for info in self.cases([p]))]
+        if without:
+            usable = self.split.train.index(without[0])
+            message = f"{n} labeled patients asked for, but {', '.join(without)} have no mask"
+            raise DaclError(
+                message, f"choose --labeled from 1 to {usable}" if usable else "add their masks"
+            )
+        return chosen
+
+    def read_image(self, case_id: str) -> np.ndarray:
+        """Read one image with the intensity rule applied: float32 (Z, H, W). The label is never touched."""
+        raw_ZHW, attributes = self._read(case_id, "image")
+        slope, inter = attributes.get("slope", 1.0), attributes.get("inter", 0.0)
+        return intensity.apply(
+            self.intensity, raw_ZHW if (slope, inter) == (1.0, 0.0) else raw_ZHW * slope + inter
+        )
+
+    def read_label(self, case_id: str) -> np.ndarray:
+        """Read one mask: uint8 class indices (Z, H, W); DaclError for an unlabeled case."""
+        if not self.info(case_id).has_label:
+            raise DaclError(
+                f"{case_id} has no label",
+                "only labeled cases can be trained on or judged with labels",
+            )
+        return self._read(case_id, "label")[0]
+
+    def read_geometry(self, case_id: str) -> Geometry:
+        """Read spacing, affine and the source's header bytes of one case."""
+        _, attributes = self._read(case_id)
+        header = attributes["header"].tobytes() if "header" in attributes else b""
+        return Geometry(
+            spacing_mm=self.info(case_id).spacing_mm, affine=attributes["affine"], header=header
+        )
+
+    def _read(self, case_id: str, volume: str = "") -> tuple[np.ndarray, dict[str, Any]]:
+        shape = self.info(case_id).shape_ZHW
+        path = case_path(self.root, case_id)
+        try:
+            with h5py.File(path) as file:
+                array = file[volume][...] if volume else np.empty(0)
+                attributes = dict(file.attrs)
+            if attributes["id"] != case_id or (volume and array.shape != shape):
+                raise ValueError("it holds another case")
+        except _DAMAGE as error:
+            message = f"{path} is missing or damaged ({volume or 'geometry'}: {error})"
+            raise DaclError(
+                message, f"write it again, the intact cases are kept: {self.prepare_command}"
+            ) from error
+        return array, attributes
+
+
+def _info(case_id: str, entry: Mapping[str, Any]) -> CaseInfo:
+    z, h, w = entry["shape_ZHW"]
+    spacing = entry["spacing_mm"]
+    return CaseInfo(
+        id=case_id,
+        patient=entry["patient"],
+        shape_ZHW=(z, h, w),
+        spacing_mm=None if spacing is None else (spacing[0], spacing[1], spacing[2]),
+        has_label=bool(entry["class_voxels"]),
+        class_voxels=tuple(entry["class_voxels"]),
+        phase=entry["phase"],
+    )

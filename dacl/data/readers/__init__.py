@@ -1,0 +1,82 @@
+"""Readers: a raw layout in, cases and findings out. What they share stands here."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dacl.data.case import Case, defects
+from dacl.data.splits import Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that keeps a case from being prepared, with the file that causes it and how to mend it."""
+
+    case: str
+    file: str
+    problem: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseSource:
+    """The files of one case: ``images`` and ``labels`` (none: unlabeled), in slice order where a file is a slice."""
+
+    id: str
+    patient: str
+    phase: str
+    raw: Path
+    images: tuple[Path, ...]
+    labels: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """What a raw folder holds, from its names and small files alone.
+
+    Attributes:
+        findings: faults of the layout; the case of a finding is a case id, or a patient whose every case is affected.
+        split: the split that the raw folder itself publishes, if it does.
+        notes: facts the user should be told.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    modality: str
+    synthetic: bool
+    sources: tuple[CaseSource, ...]
+    findings: tuple[Finding, ...] = ()
+    split: Split | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """What a module of this package offers."""
+
+    def discover(self, raw: Path) -> Discovery:
+        """List the cases of a raw folder; DaclError if it does not have the layout."""
+        ...
+
+    def read(self, source: CaseSource) -> tuple[Case | None, list[Finding]]:
+        """Read one case and everything that is wrong with its files; None if it cannot be read at all."""
+        ...
+
+
+def relative(path: Path, raw: Path) -> str:
+    """Return a source file's name in reports and records: relative to the raw folder, with forward slashes."""
+    return path.relative_to(raw).as_posix()
+
+
+def sha256(content: bytes) -> str:
+    """Return the hash under which a source file is recorded."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def voxel_findings(case: Case, source: CaseSource, n_classes: int) -> list[Finding]:
+    """Return the defects of a case's voxels, each with the file to mend."""
+    files = {"image": source.images, "label": source.labels}
+    return [
+        Finding(case=case.id, file=relative(files[part][0], source.raw), problem=problem, fix=fix)
+        for part, problem, fix in defects(case, n_classes)
+    ]

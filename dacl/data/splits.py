@@ -1,0 +1,166 @@
+"""Which patients train, validate and test. A split is made of patients: ED and ES of one patient never part."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import combinations
+from typing import Any
+
+from dacl.errors import DaclError
+
+_DEV_TRAIN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Patients by use.
+
+    Attributes:
+        name: ``ssl4mis``, ``ssl4mis-dev``, ``random:SEED``, ``phantom`` ...
+        train: in labeled order: ``--labeled N`` uses the labels of the first N.
+        val: for choosing checkpoints.
+        test: read by ``evaluate`` alone.
+        missing: patients of the named split that the raw folder does not hold.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a split in which a patient stands twice."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        for name, patients in parts.items():
+            twice = sorted({p for p in patients if patients.count(p) > 1})
+            if twice:
+                raise DaclError(
+                    f"split {self.name!r}: {', '.join(twice)} twice in {name}",
+                    "list each patient once",
+                )
+        for (name_a, a), (name_b, b) in combinations(parts.items(), 2):
+            if shared := sorted(set(a) & set(b)):
+                message = f"split {self.name!r}: {', '.join(shared)} in {name_a} and in {name_b}"
+                raise DaclError(message, "a patient belongs to one part only")
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """All patients: train, then val, then test."""
+        return self.train + self.val + self.test
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the patients of each part, in order; the name and the missing do not enter."""
+        parts = {"test": self.test, "train": self.train, "val": self.val}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def part_of(self, patient: str) -> str:
+        """Return ``train``, ``val`` or ``test``, or ``no part`` for a patient outside the split."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return next((name for name, patients in parts.items() if patient in patients), "no part")
+
+    def restricted_to(self, available: Iterable[str]) -> "Split":
+        """Keep the available patients, in order; the others become ``missing``."""
+        held = set(available)
+        return Split(
+            self.name,
+            *(tuple(p for p in part if p in held) for part in (self.train, self.val, self.test)),
+            missing=tuple(p for p in self.patients if p not in held),
+        )
+
+    def labeled(self, n: int) -> tuple[str, ...]:
+        """Return the first ``n`` patients of train; DaclError outside 1..len(train)."""
+        if not 1 <= n <= len(self.train):
+            message = f"{n} labeled patients asked for, split {self.name!r} has {len(self.train)} to train on"
+            raise DaclError(message, f"choose --labeled from 1 to {len(self.train)}")
+        return self.train[:n]
+
+
+@cache
+def _published() -> dict[str, Any]:
+    text = (
+        resources.files("dacl.data").joinpath("published/splits.json").read_text(encoding="utf-8")
+    )
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def published_slices(name: str, dataset: str) -> dict[int, int]:
+    """Labeled patients -> labeled slices as published with a split; empty where nothing was published."""
+    if name == "ssl4mis-dev":
+        return {
+            n: slices
+            for n, slices in published_slices("ssl4mis", dataset).items()
+            if n <= _DEV_TRAIN
+        }
+    entry = _published().get(dataset, {}).get(name, {})
+    return {int(n): slices for n, slices in entry.get("slices_by_labelled_patients", {}).items()}
+
+
+def named(name: str, dataset: str) -> Split:
+    """Return a split that ships with dacl, complete, in published order.
+
+    ``ssl4mis-dev`` is made of the train and val lists of ``ssl4mis`` alone: train = the first 50 of train, val = val,
+    test = the last 20 of train. It is the split to develop on, so that the published test patients stay unseen.
+    """
+    entries = _published().get(dataset, {})
+    if name == "ssl4mis-dev" and "ssl4mis" in entries:
+        whole = named("ssl4mis", dataset)
+        return Split(name, whole.train[:_DEV_TRAIN], whole.val, whole.train[_DEV_TRAIN:])
+    if name not in entries:
+        known = [*entries, *(["ssl4mis-dev"] if "ssl4mis" in entries else []), "random:SEED"]
+        raise DaclError(f"no split {name!r} for {dataset}", f"choose one of: {', '.join(known)}")
+    entry = entries[name]
+    return Split(name, tuple(entry["train"]), tuple(entry["val"]), tuple(entry["test"]))
+
+
+def random_split(seed: int, labeled: Iterable[str], unlabeled: Iterable[str] = ()) -> Split:
+    """Draw 70 % train, 10 % val and 20 % test of the labeled patients; unlabeled ones close the train list."""
+    # Ordering by hash, unlike a generator's shuffle, is the same on every platform and Python version.
+    order = sorted(
+        labeled, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).hexdigest()
+    )
+    n_val, n_test = max(1, round(len(order) * 0.1)), max(1, round(len(order) * 0.2))
+    if len(order) < 3:
+        raise DaclError(
+            f"{len(order)} labeled patients cannot be split", "a random split needs at least 3"
+        )
+    n_train = len(order) - n_val - n_test
+    train = (*order[:n_train], *sorted(unlabeled))
+    return Split(
+        f"random:{seed}",
+        train,
+        tuple(order[n_train : n_train + n_val]),
+        tuple(order[n_train + n_val :]),
+    )
+
+
+def resolve(
+    name: str, dataset: str, labeled: Iterable[str], unlabeled: Iterable[str] = ()
+) -> Split:
+    """Return the split called ``name``, restricted to the patients at hand.
+
+    Args:
+        name: a shipped split, or ``random:SEED``.
+        dataset: ``acdc``, ...
+        labeled: patients at hand with at least one mask.
+        unlabeled: patients at hand without.
+    """
+    labeled, unlabeled = tuple(labeled), tuple(unlabeled)
+    kind, _, seed = name.partition(":")
+    if kind == "random":
+        if not seed.isdecimal():
+            raise DaclError(
+                f"split {name!r} has no valid seed", "write it as random:SEED, for example random:0"
+            )
+        return random_split(int(seed), labeled, unlabeled)
+    split = named(name, dataset).restricted_to(labeled + unlabeled)
+    if not split.train:
+        raise DaclError(
+            f"none of the training patients of split {name!r} is here", "use --split random:0"
+        )
+    return split
