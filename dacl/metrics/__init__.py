@@ -1,1 +1,1 @@
-"""What a segmentation is worth: overlap, surface distances, conventions for empty masks, summaries."""
+"""What a segmentation is worth: overlap, surface distances, empty masks, averages."""

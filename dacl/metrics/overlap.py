@@ -1,7 +1,8 @@
 """Dice and Jaccard from one confusion matrix.
 
 Shape legend: Z slices, H rows, W columns, C classes with background 0.
-With n_tp, n_pred, n_truth voxels of a class: D = 2 n_tp / (n_pred + n_truth), J = n_tp / (n_pred + n_truth - n_tp).
+With n_tp, n_pred, n_truth voxels of a class:
+    D = 2 n_tp / (n_pred + n_truth)        J = n_tp / (n_pred + n_truth - n_tp)
 A class absent from both masks has neither: NaN, never 0 or 1.
 """
 
@@ -12,7 +13,7 @@ from dacl.errors import DaclError
 
 
 def confusion(
-    pred_ZHW: Integer[np.ndarray, "Z H W"], truth_ZHW: Integer[np.ndarray, "Z H W"], n_classes: int
+    pred_ZHW: Integer[np.ndarray, "Z H W"], truth_ZHW: Integer[np.ndarray, "_ _ _"], n_classes: int
 ) -> Integer[np.ndarray, "C C"]:
     """Voxel counts, int64, indexed [truth, prediction].
 
@@ -37,13 +38,13 @@ def confusion(
     return counts.astype(np.int64, copy=False)
 
 
-def dice_from_confusion(confusion_CC: Integer[np.ndarray, "C C"]) -> Float[np.ndarray, "C"]:
+def dice_from_confusion(confusion_CC: Integer[np.ndarray, "C C"]) -> Float[np.ndarray, " C"]:
     """Dice of every class in [0, 1], NaN where neither mask holds it."""
     n_tp, n_sum = _counts(confusion_CC)
     return np.divide(2.0 * n_tp, n_sum, out=np.full(n_tp.shape, np.nan), where=n_sum > 0)
 
 
-def jaccard_from_confusion(confusion_CC: Integer[np.ndarray, "C C"]) -> Float[np.ndarray, "C"]:
+def jaccard_from_confusion(confusion_CC: Integer[np.ndarray, "C C"]) -> Float[np.ndarray, " C"]:
     """Jaccard of every class in [0, 1], NaN where neither mask holds it."""
     n_tp, n_sum = _counts(confusion_CC)
     return np.divide(n_tp, n_sum - n_tp, out=np.full(n_tp.shape, np.nan), where=n_sum > 0)
@@ -51,7 +52,7 @@ def jaccard_from_confusion(confusion_CC: Integer[np.ndarray, "C C"]) -> Float[np
 
 def dice_per_class(
     pred_ZHW: Integer[np.ndarray, "Z H W"], truth_ZHW: Integer[np.ndarray, "Z H W"], n_classes: int
-) -> Float[np.ndarray, "C"]:
+) -> Float[np.ndarray, " C"]:
     """Dice of every class of one volume, background first; NaN where both masks lack it."""
     return dice_from_confusion(confusion(pred_ZHW, truth_ZHW, n_classes))
 
