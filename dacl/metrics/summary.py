@@ -43,7 +43,8 @@ def check_identity(rows: Sequence[Row]) -> None:
     """
     for row in rows:
         dice, jc = row.score.dice, row.score.jc
-        if not (math.isnan(dice) and math.isnan(jc)) and not _equal(jc, dice / (2 - dice)):
+        undefined = math.isnan(dice) and math.isnan(jc)
+        if not undefined and not abs(jc - dice / (2 - dice)) < TOLERANCE:
             raise DaclError(
                 f"{row.case}, {row.score.class_name}, network {row.network}: "
                 f"Jaccard {jc} is not D / (2 - D) of Dice {dice}",
@@ -162,10 +163,6 @@ def _divide(total: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 def _with_foreground(mean_CM: np.ndarray) -> np.ndarray:
     return np.concatenate([mean_CM, _mean(mean_CM)[None]])
-
-
-def _equal(first: float, second: float) -> bool:
-    return abs(first - second) < TOLERANCE
 
 
 def _json(value: float) -> float | None:
