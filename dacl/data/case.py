@@ -1,6 +1,7 @@
 """A case: one volume with its mask, geometry and origin.
 
-Shapes: Z slices, H rows, W columns. A NIfTI array is (X, Y, Z) and is held transposed, as (Z, Y, X) = (Z, H, W).
+Shapes: Z slices, H rows, W columns. A NIfTI array is (X, Y, Z) and is held transposed, so that
+(Z, Y, X) = (Z, H, W).
 """
 
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ def defects(case: Case, n_classes: int) -> list[Defect]:
 
 
 def smallest_integers(image: np.ndarray) -> np.ndarray | None:
-    """Return the same values in the smallest integer type that holds them, or None if they are not all integers."""
+    """Return the same values in the smallest integer type, or None if they are not integers."""
     if not np.isfinite(image).all() or (image != np.round(image)).any():
         return None
     low, high = image.min(initial=0), image.max(initial=0)

@@ -1,12 +1,13 @@
-"""The prepared dataset: a folder of dataset.json, splits.json and cases/<id>.h5, read with h5py alone.
+"""The prepared dataset: dataset.json, splits.json and cases/<id>.h5, read with h5py alone.
 
-A case file holds ``image`` and ``label``, both (Z, H, W) with one slice per chunk, and the geometry as attributes.
+A case file holds ``image`` and ``label``, both (Z, H, W), one slice per chunk, and the geometry as
+attributes.
 """
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ _DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseInfo:
-    """What dataset.json says of a case; ``class_voxels`` is by class index, empty for an unlabeled case."""
+    """What dataset.json says of a case; ``class_voxels`` is by class, empty if unlabeled."""
 
     id: str
     patient: str
@@ -39,7 +40,7 @@ class CaseInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """Where the voxels lie: spacing (z, y, x) in mm or None, affine (4, 4), the source's NIfTI header bytes."""
+    """Where voxels lie: spacing (z, y, x) or None, affine (4, 4), NIfTI header bytes or none."""
 
     spacing_mm: SpacingMm | None
     affine: np.ndarray
@@ -51,46 +52,58 @@ def case_path(root: Path, case_id: str) -> Path:
     return root / "cases" / f"{case_id}.h5"
 
 
-def write_case(path: Path, case: Case) -> None:
-    """Write a case file atomically; DaclError if the disk is full or read-only."""
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a file to write next to ``path``, which takes its place once it is complete."""
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(partial, "w") as file:
-            for name, volume_ZHW in (("image", case.image_ZHW), ("label", case.label_ZHW)):
-                if volume_ZHW is not None:
-                    file.create_dataset(
-                        name,
-                        data=volume_ZHW,
-                        chunks=(1, *volume_ZHW.shape[1:]),
-                        compression="lzf",
-                        shuffle=True,
-                        fletcher32=True,
-                    )
-            file.attrs.update(
-                format=FORMAT,
-                id=case.id,
-                patient=case.patient,
-                phase=case.phase,
-                affine=case.affine,
-                source=json.dumps(case.source),
-            )
-            if case.spacing_mm is not None:
-                file.attrs["spacing_mm"] = case.spacing_mm
-            if case.header:
-                file.attrs["header"] = np.void(case.header)
-            if (case.slope, case.inter) != (1.0, 0.0):
-                file.attrs.update(slope=case.slope, inter=case.inter)
-        os.replace(partial, path)
-    except OSError as error:
+        yield partial
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # h5py turns a full disk into either
         partial.unlink(missing_ok=True)
-        raise DaclError(
-            f"cannot write {path}: {error}", "free some space or choose another folder"
-        ) from error
+        hint = "free some space or choose another folder; what is complete is kept"
+        raise DaclError(f"cannot write {path}: {error}", hint) from error
+
+
+def write_case(path: Path, case: Case) -> None:
+    """Write a case file atomically; DaclError if the disk is full or read-only."""
+    volumes = {"image": case.image_ZHW, "label": case.label_ZHW}
+    with _replacing(path) as partial, h5py.File(partial, "w") as file:
+        for name, volume_ZHW in volumes.items():
+            if volume_ZHW is not None:
+                file.create_dataset(
+                    name,
+                    data=volume_ZHW,
+                    chunks=(1, *volume_ZHW.shape[1:]),
+                    compression="lzf",
+                    shuffle=True,
+                    fletcher32=True,
+                )
+        file.attrs.update(
+            format=FORMAT,
+            id=case.id,
+            patient=case.patient,
+            phase=case.phase,
+            affine=case.affine,
+            source=json.dumps(case.source),
+        )
+        if case.spacing_mm is not None:
+            file.attrs["spacing_mm"] = case.spacing_mm
+        if case.header:
+            file.attrs["header"] = np.void(case.header)
+        if (case.slope, case.inter) != (1.0, 0.0):
+            file.attrs.update(slope=case.slope, inter=case.inter)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically; DaclError if the disk is full or read-only."""
+    with _replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def holds(path: Path, source: Mapping[str, str]) -> bool:
-    """Whether a case file is there, undamaged to the last chunk, and made from exactly these source files."""
+    """Whether a case file is there, undamaged to the last chunk, and made from just these files."""
     try:
         with h5py.File(path) as file:
             if file.attrs["format"] != FORMAT or json.loads(file.attrs["source"]) != dict(source):
@@ -102,26 +115,12 @@ def holds(path: Path, source: Mapping[str, str]) -> bool:
     return True
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DaclError(
-            f"cannot write {path}: {error}", "free some space or choose another folder"
-        ) from error
-
-
 def content_fingerprint(
     cases: Mapping[str, Mapping[str, Any]], class_names: Iterable[str], rule: str
 ) -> str:
-    """sha256 over case ids, source hashes, shapes, class names and intensity rule.
+    """Return the sha256 of case ids, source hashes, shapes, class names and intensity rule.
 
-    Neither the folder nor the split enters, so that copies of a dataset and its other splits are the same dataset.
+    Neither the folder nor the split enters: a copy, or another split of it, is the same dataset.
     """
     content = {
         "cases": {
@@ -136,7 +135,20 @@ def content_fingerprint(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedDataset:
-    """A prepared dataset on disk. ``class_names[0]`` is ``background``; ``intensity`` names the rule applied on reading."""
+    """A prepared dataset on disk.
+
+    Attributes:
+        root: its folder.
+        name: ``acdc``, ``phantom``, ...
+        class_names: by class index; 0 is ``background``.
+        modality: ``MR``, ...
+        intensity: the rule applied on reading.
+        synthetic: whether no scanner was involved.
+        fingerprint: see ``content_fingerprint``.
+        split: the patients at hand by use.
+        prepare_command: what wrote it, and writes damaged cases again.
+        infos: by case id, in order.
+    """
 
     root: Path
     name: str
@@ -198,48 +210,42 @@ class PreparedDataset:
     def info(self, case_id: str) -> CaseInfo:
         """Return what is known of a case; DaclError if there is no such case."""
         if case_id not in self.infos:
-            raise DaclError(
-                f"{self.root} has no case {case_id!r}",
-                f"its cases are listed in {self.root}/dataset.json",
-            )
+            message = f"{self.root} has no case {case_id!r}"
+            raise DaclError(message, f"its cases are listed in {self.root / 'dataset.json'}")
         return self.infos[case_id]
 
     def labeled(self, n: int) -> tuple[str, ...]:
-        """Return the first ``n`` train patients, all of which have a mask; DaclError where that cannot be."""
+        """Return the first ``n`` train patients; DaclError if there are fewer with a mask."""
         chosen = self.split.labeled(n)
         without = [p for p in chosen if not any(info.has_label for info in self.cases([p]))]
         if without:
             usable = self.split.train.index(without[0])
-            message = f"{n} labeled patients asked for, but {', '.join(without)} have no mask"
-            raise DaclError(
-                message, f"choose --labeled from 1 to {usable}" if usable else "add their masks"
+            message = f"{n} labeled patients asked for, without a mask: {', '.join(without)}"
+            hint = (
+                f"choose --labeled from 1 to {usable}" if usable else "add masks and prepare again"
             )
+            raise DaclError(message, hint)
         return chosen
 
     def read_image(self, case_id: str) -> np.ndarray:
-        """Read one image with the intensity rule applied: float32 (Z, H, W). The label is never touched."""
-        raw_ZHW, attributes = self._read(case_id, "image")
-        slope, inter = attributes.get("slope", 1.0), attributes.get("inter", 0.0)
-        return intensity.apply(
-            self.intensity, raw_ZHW if (slope, inter) == (1.0, 0.0) else raw_ZHW * slope + inter
-        )
+        """Read an image under the intensity rule: float32 (Z, H, W). Its label is never touched."""
+        image_ZHW, attributes = self._read(case_id, "image")
+        if "slope" in attributes:
+            image_ZHW = image_ZHW * attributes["slope"] + attributes["inter"]
+        return intensity.apply(self.intensity, image_ZHW)
 
     def read_label(self, case_id: str) -> np.ndarray:
         """Read one mask: uint8 class indices (Z, H, W); DaclError for an unlabeled case."""
         if not self.info(case_id).has_label:
-            raise DaclError(
-                f"{case_id} has no label",
-                "only labeled cases can be trained on or judged with labels",
-            )
+            raise DaclError(f"{case_id} has no label", "add its mask and prepare again")
         return self._read(case_id, "label")[0]
 
     def read_geometry(self, case_id: str) -> Geometry:
         """Read spacing, affine and the source's header bytes of one case."""
         _, attributes = self._read(case_id)
         header = attributes["header"].tobytes() if "header" in attributes else b""
-        return Geometry(
-            spacing_mm=self.info(case_id).spacing_mm, affine=attributes["affine"], header=header
-        )
+        spacing_mm = self.info(case_id).spacing_mm
+        return Geometry(spacing_mm=spacing_mm, affine=attributes["affine"], header=header)
 
     def _read(self, case_id: str, volume: str = "") -> tuple[np.ndarray, dict[str, Any]]:
         shape = self.info(case_id).shape_ZHW
@@ -252,9 +258,8 @@ class PreparedDataset:
                 raise ValueError("it holds another case")
         except _DAMAGE as error:
             message = f"{path} is missing or damaged ({volume or 'geometry'}: {error})"
-            raise DaclError(
-                message, f"write it again, the intact cases are kept: {self.prepare_command}"
-            ) from error
+            hint = f"write it again, intact cases are kept: {self.prepare_command}"
+            raise DaclError(message, hint) from error
         return array, attributes
 
 

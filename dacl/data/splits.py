@@ -1,4 +1,4 @@
-"""Which patients train, validate and test. A split is made of patients: ED and ES of one patient never part."""
+"""Which patients train, validate and test. ED and ES of one patient never part."""
 
 import hashlib
 import json
@@ -66,17 +66,19 @@ class Split:
     def restricted_to(self, available: Iterable[str]) -> "Split":
         """Keep the available patients, in order; the others become ``missing``."""
         held = set(available)
-        return Split(
-            self.name,
-            *(tuple(p for p in part if p in held) for part in (self.train, self.val, self.test)),
-            missing=tuple(p for p in self.patients if p not in held),
-        )
+
+        def kept(patients: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(patient for patient in patients if patient in held)
+
+        missing = tuple(patient for patient in self.patients if patient not in held)
+        return Split(self.name, kept(self.train), kept(self.val), kept(self.test), missing)
 
     def labeled(self, n: int) -> tuple[str, ...]:
         """Return the first ``n`` patients of train; DaclError outside 1..len(train)."""
         if not 1 <= n <= len(self.train):
-            message = f"{n} labeled patients asked for, split {self.name!r} has {len(self.train)} to train on"
-            raise DaclError(message, f"choose --labeled from 1 to {len(self.train)}")
+            total = len(self.train)
+            message = f"{n} labeled patients asked for, split {self.name!r} trains on {total}"
+            raise DaclError(message, f"choose --labeled from 1 to {total}")
         return self.train[:n]
 
 
@@ -90,7 +92,7 @@ def _published() -> dict[str, Any]:
 
 
 def published_slices(name: str, dataset: str) -> dict[int, int]:
-    """Labeled patients -> labeled slices as published with a split; empty where nothing was published."""
+    """Return labeled patients -> slices as published with a split; empty where nothing was."""
     if name == "ssl4mis-dev":
         return {
             n: slices
@@ -104,8 +106,9 @@ def published_slices(name: str, dataset: str) -> dict[int, int]:
 def named(name: str, dataset: str) -> Split:
     """Return a split that ships with dacl, complete, in published order.
 
-    ``ssl4mis-dev`` is made of the train and val lists of ``ssl4mis`` alone: train = the first 50 of train, val = val,
-    test = the last 20 of train. It is the split to develop on, so that the published test patients stay unseen.
+    ``ssl4mis-dev`` is made of the train and val lists of ``ssl4mis`` alone: train = the first 50 of
+    train, val = val, test = the last 20 of train. It is the split to develop on, so that the
+    published test patients stay unseen.
     """
     entries = _published().get(dataset, {})
     if name == "ssl4mis-dev" and "ssl4mis" in entries:
@@ -119,8 +122,8 @@ def named(name: str, dataset: str) -> Split:
 
 
 def random_split(seed: int, labeled: Iterable[str], unlabeled: Iterable[str] = ()) -> Split:
-    """Draw 70 % train, 10 % val and 20 % test of the labeled patients; unlabeled ones close the train list."""
-    # Ordering by hash, unlike a generator's shuffle, is the same on every platform and Python version.
+    """Draw 70 % train, 10 % val, 20 % test of the labeled patients; the unlabeled close train."""
+    # A generator's shuffle may change with the Python version, an order by hash cannot.
     order = sorted(
         labeled, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).hexdigest()
     )
@@ -158,9 +161,4 @@ def resolve(
                 f"split {name!r} has no valid seed", "write it as random:SEED, for example random:0"
             )
         return random_split(int(seed), labeled, unlabeled)
-    split = named(name, dataset).restricted_to(labeled + unlabeled)
-    if not split.train:
-        raise DaclError(
-            f"none of the training patients of split {name!r} is here", "use --split random:0"
-        )
-    return split
+    return named(name, dataset).restricted_to(labeled + unlabeled)

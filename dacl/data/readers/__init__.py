@@ -11,7 +11,7 @@ from dacl.data.splits import Split
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that keeps a case from being prepared, with the file that causes it and how to mend it."""
+    """What keeps a case from being prepared: the file that causes it, and how to mend it."""
 
     case: str
     file: str
@@ -21,7 +21,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSource:
-    """The files of one case: ``images`` and ``labels`` (none: unlabeled), in slice order where a file is a slice."""
+    """The files of one case, in slice order where a file is a slice; no ``labels``: unlabeled."""
 
     id: str
     patient: str
@@ -36,7 +36,7 @@ class Discovery:
     """What a raw folder holds, from its names and small files alone.
 
     Attributes:
-        findings: faults of the layout; the case of a finding is a case id, or a patient whose every case is affected.
+        findings: faults of the layout; their ``case`` may be a patient, for all of its cases.
         split: the split that the raw folder itself publishes, if it does.
         notes: facts the user should be told.
     """
@@ -59,12 +59,12 @@ class Reader(Protocol):
         ...
 
     def read(self, source: CaseSource) -> tuple[Case | None, list[Finding]]:
-        """Read one case and everything that is wrong with its files; None if it cannot be read at all."""
+        """Read one case, and all that is wrong with it; None if it cannot be read at all."""
         ...
 
 
 def relative(path: Path, raw: Path) -> str:
-    """Return a source file's name in reports and records: relative to the raw folder, with forward slashes."""
+    """Return a source file's name in reports and records, with forward slashes."""
     return path.relative_to(raw).as_posix()
 
 

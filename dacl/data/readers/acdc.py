@@ -1,22 +1,22 @@
-"""ACDC as distributed: ``[training/]patientNNN/{Info.cfg, patientNNN_frameFF.nii.gz, patientNNN_frameFF_gt.nii.gz}``.
+"""ACDC as distributed: ``[training/]patientNNN/`` with Info.cfg, and image and mask of each frame.
 
-O. Bernard et al., IEEE TMI 37(11), 2018. Labels: 1 right ventricle, 2 myocardium, 3 left ventricle. The 4D cine files are
-not read. A ``phantom.json`` in the raw folder marks a synthetic dataset of the same layout and holds its split.
+``patientNNN_frameFF.nii.gz`` and ``patientNNN_frameFF_gt.nii.gz``; Info.cfg names ED and ES. A frame
+without a mask is an unlabeled case. The 4D cine files are not read. Labels: 1 right ventricle, 2
+myocardium, 3 left ventricle (O. Bernard et al., IEEE TMI 37(11), 2018). A ``phantom.json`` in the raw
+folder marks a synthetic dataset of the same layout and holds its split.
 """
 
-import gzip
 import json
 import re
-import zlib
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dacl.data.case import Case, SpacingMm, smallest_integers
-from dacl.data.readers import CaseSource, Discovery, Finding, relative, sha256, voxel_findings
+from dacl.data.case import Case, smallest_integers
+from dacl.data.readers import CaseSource, Discovery, Finding, relative, voxel_findings
+from dacl.data.readers.nifti import Unreadable, Volume, load
 from dacl.data.splits import Split
 from dacl.errors import DaclError
 
@@ -68,129 +68,56 @@ def discover(raw: Path) -> Discovery:
 
 def read(source: CaseSource) -> tuple[Case | None, list[Finding]]:
     """Read a frame and its mask, and check them against each other."""
+    volumes: dict[Path, Volume] = {}
     findings: list[Finding] = []
-    image = _load(source.images[0], source, findings)
-    label = _load(source.labels[0], source, findings) if source.labels else None
-    if image is None or (source.labels and label is None):
+    for path in (*source.images, *source.labels):
+        try:
+            volumes[path] = load(path)
+        except Unreadable as error:
+            findings.append(_finding(source, path, error.problem, error.fix))
+    if findings:
         return None, findings
-    image_XYZ, slope, inter = image.stored_intensities()
+    image = volumes[source.images[0]]
+    if image.affine_contradicts_spacing():
+        problem = f"pixdim {image.spacing_mm} mm (z, y, x) contradicts the scale of the affine"
+        fix = "write the true spacing into both"
+        findings.append(_finding(source, source.images[0], problem, fix))
     label_ZHW = None
-    files = [(source.images[0], image)]
-    if label is not None:
-        files.append((source.labels[0], label))
-        values = smallest_integers(label.scaled())
-        if values is None or values.dtype != np.uint8:
-            problem = "label values that are not integers in 0..255"
-            findings.append(_finding(source, source.labels[0], problem, "map the mask to 0..3"))
-            return None, findings
-        label_ZHW = values.T
-        findings += _geometry_findings(image, label, source)
+    for path in source.labels:
+        label = volumes[path]
+        integers = smallest_integers(label.values())
+        if integers is None or integers.dtype != np.uint8:
+            problem = "mask with values that are not integers in 0..255"
+            return None, [*findings, _finding(source, path, problem, "map the mask to 0..3")]
+        label_ZHW = integers.T
+        if not _same_geometry(image, label):
+            problem = (
+                f"mask and image differ in geometry: spacing {label.spacing_mm} and "
+                f"{image.spacing_mm} mm (z, y, x), or the affine"
+            )
+            fix = "save the mask with the header of its image"
+            findings.append(_finding(source, path, problem, fix))
+    stored_XYZ, slope, inter = image.intensities()
     case = Case(
         id=source.id,
         patient=source.patient,
         phase=source.phase,
-        image_ZHW=image_XYZ.T,
+        image_ZHW=stored_XYZ.T,
         label_ZHW=label_ZHW,
         spacing_mm=image.spacing_mm,
         affine=image.affine,
         header=image.header,
-        source={relative(path, source.raw): volume.sha256 for path, volume in files},
+        source={relative(path, source.raw): volume.sha256 for path, volume in volumes.items()},
         slope=slope,
         inter=inter,
     )
     return case, findings + voxel_findings(case, source, len(CLASS_NAMES))
 
 
-@dataclass(frozen=True, slots=True)
-class _Volume:
-    """One NIfTI file; ``raw_XYZ`` as stored, before slope and inter."""
-
-    raw_XYZ: np.ndarray
-    slope: float
-    inter: float
-    spacing_mm: SpacingMm
-    affine: np.ndarray
-    header: bytes
-    sha256: str
-
-    def scaled(self) -> np.ndarray:
-        return (
-            self.raw_XYZ
-            if (self.slope, self.inter) == (1.0, 0.0)
-            else self.raw_XYZ * self.slope + self.inter
-        )
-
-    def stored_intensities(self) -> tuple[np.ndarray, float, float]:
-        """Return integers with their slope and inter where the source has integers, else float32."""
-        if self.raw_XYZ.dtype.kind in "iub":
-            native = self.raw_XYZ.dtype.newbyteorder("=")
-            return self.raw_XYZ.astype(native), self.slope, self.inter
-        values = self.scaled()
-        integers = smallest_integers(values)
-        return (values.astype(np.float32) if integers is None else integers), 1.0, 0.0
-
-
-def _load(path: Path, source: CaseSource, findings: list[Finding]) -> _Volume | None:
-    import nibabel
-
-    try:
-        packed = path.read_bytes()
-        content = gzip.decompress(packed) if path.suffix == ".gz" else packed
-        # nibabel mends a doubtful header in silence or with a log line; what it mends is checked here instead.
-        with nibabel.imageglobals.LoggingOutputSuppressor():
-            nifti: Any = nibabel.Nifti1Image.from_bytes(content)
-        raw_XYZ = nifti.dataobj.get_unscaled()
-    except (EOFError, zlib.error) as error:
-        findings.append(_finding(source, path, f"truncated gzip ({error})", _UNREADABLE))
-        return None
-    except (
-        OSError,
-        ValueError,
-        nibabel.filebasedimages.ImageFileError,
-        nibabel.spatialimages.HeaderDataError,
-    ) as error:
-        findings.append(
-            _finding(source, path, f"unreadable ({' '.join(str(error).split())})", _UNREADABLE)
-        )
-        return None
-    if raw_XYZ.ndim == 4 and raw_XYZ.shape[3] == 1:
-        raw_XYZ = raw_XYZ[..., 0]
-    if raw_XYZ.ndim != 3 or raw_XYZ.dtype.kind not in "iubf":
-        problem = f"not a 3D volume of numbers: shape {raw_XYZ.shape}, type {raw_XYZ.dtype}"
-        findings.append(_finding(source, path, problem, "replace it by the 3D frame"))
-        return None
-    x, y, z = _pixdim_mm(content, nifti.header.endianness)
-    return _Volume(
-        raw_XYZ=np.asarray(raw_XYZ),
-        slope=float(nifti.dataobj.slope),
-        inter=float(nifti.dataobj.inter),
-        spacing_mm=(z, y, x),
-        affine=np.asarray(nifti.affine, dtype=np.float64),
-        header=content[:348],
-        sha256=sha256(packed),
-    )
-
-
-def _pixdim_mm(content: bytes, endianness: str) -> list[float]:
-    """Return the voxel size (x, y, z) as stored: nibabel's own copy has negative and zero sizes replaced."""
-    return (
-        np.frombuffer(content, dtype=f"{endianness}f4", count=3, offset=80)
-        .astype(np.float64)
-        .round(6)
-        .tolist()
-    )
-
-
-def _geometry_findings(image: _Volume, label: _Volume, source: CaseSource) -> list[Finding]:
-    same = np.allclose(image.spacing_mm, label.spacing_mm, rtol=1e-3) and np.allclose(
+def _same_geometry(image: Volume, label: Volume) -> bool:
+    return np.allclose(image.spacing_mm, label.spacing_mm, rtol=1e-3) and np.allclose(
         image.affine, label.affine, atol=1e-3
     )
-    if same:
-        return []
-    problem = f"mask and image differ in geometry: spacing {label.spacing_mm} and {image.spacing_mm} mm (z, y, x)"
-    return [
-        _finding(source, source.labels[0], problem, "save the mask with the header of its image")
-    ]
 
 
 def _finding(source: CaseSource, path: Path, problem: str, fix: str) -> Finding:

@@ -1,7 +1,8 @@
-"""The SSL4MIS copy of ACDC: ``data/slices/patientNNN_frameFF_slice_Z.h5``, ``data/patientNNN_frameFF.h5`` and lists.
+"""The SSL4MIS copy of ACDC: slices, volumes and lists.
 
-Intensities are already min-max scaled floats, the two frames are called frame01 (ED) and frame02 (ES), and the spacing
-is lost. Training volumes are put together from their slices where the folder has no volume of them.
+``data/slices/patientNNN_frameFF_slice_Z.h5``, ``data/patientNNN_frameFF.h5`` and ``*.list``, where
+the frames are called frame01 (ED) and frame02 (ES). Intensities are min-max scaled floats and the
+spacing is lost. A volume is put together from its slices where the folder has them alone.
 """
 
 import io
@@ -26,7 +27,7 @@ _FIX = "copy it again from the SSL4MIS repository"
 
 
 def discover(raw: Path) -> Discovery:
-    """List the cases of a folder that holds ``data/``; DaclError if it holds neither slices nor volumes."""
+    """List the cases of a folder with ``data/``; DaclError if there are no slices or volumes."""
     data = raw / "data"
     volumes: dict[str, Path] = {}
     slices: dict[str, dict[int, Path]] = defaultdict(dict)
@@ -44,7 +45,7 @@ def discover(raw: Path) -> Discovery:
     sources, findings = [], []
     for case in sorted({*volumes, *slices}):
         match = _CASE.fullmatch(case)
-        assert match is not None  # noqa: S101  the keys are its own captures
+        assert match is not None  # the names are its own captures
         numbers = sorted(slices[case])
         paths = (volumes[case],) if case in volumes else tuple(slices[case][z] for z in numbers)
         if case not in volumes and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
@@ -106,7 +107,7 @@ def read(source: CaseSource) -> tuple[Case | None, list[Finding]]:
         id=source.id,
         patient=source.patient,
         phase=source.phase,
-        # A constant or binary float image stays float: integers are the scanner's, and here there are none.
+        # Never integers: these are quotients, and a volume of 0 and 1 alone would be an accident.
         image_ZHW=image_ZHW.astype(np.float32),
         label_ZHW=values,
         spacing_mm=None,
@@ -128,7 +129,7 @@ def _shape_problem(images: list[np.ndarray], labels: list[np.ndarray], is_slice:
 
 
 def _split(raw: Path, cases: set[str], findings: list[Finding]) -> Split | None:
-    """Return the split of the lists in the folder, None if they are not all there; adds listed slices that are not."""
+    """Return the split of the folder's lists, None if one is absent; adds the slices they miss."""
     train = next(
         (raw / n for n in ("train_slices.list", "train.list") if (raw / n).is_file()), None
     )
