@@ -1,0 +1,1 @@
+"""Runs measured: evaluation of one run, tables of several."""

@@ -1,0 +1,140 @@
+"""What an evaluation leaves behind: cases.csv and the content of summary.json."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+from dacl.data.prepared import CaseInfo, PreparedDataset
+from dacl.metrics.conventions import METRICS, Convention
+from dacl.metrics.summary import FOREGROUND, Row, summarize
+from dacl.protocol import Protocol, provenance
+from dacl.training.checkpoint import Trained
+
+FORMAT = 1
+AVERAGING = {
+    "patients": "volumes of a patient (ED, ES) first, then patients; foreground = mean of classes",
+    "volumes": "plain mean over volumes; foreground = mean of classes",
+}
+Summary = dict[str, Any]
+"""Content of a summary.json."""
+
+
+def build_summary(
+    trained: Trained,
+    dataset: PreparedDataset,
+    cases: list[CaseInfo],
+    rows: list[Row],
+    *,
+    convention: Convention,
+    evaluated_on: str,
+    post: str,
+    network: str,
+    device: str,
+    unlabeled: int,
+) -> Summary:
+    """Protocol, provenance and averages of one evaluation.
+
+    Args:
+        trained: what was judged.
+        dataset: what on.
+        cases: the volumes judged.
+        rows: their scores.
+        convention: rule for empty masks.
+        evaluated_on: `val` or `test`.
+        post: post-processing.
+        network: the one whose median and worst case are shown.
+        device: name for the record.
+        unlabeled: volumes of the split left out for want of a label.
+
+    Raises:
+        DaclError: the numbers fail their self-check.
+    """
+    no_spacing = sum(case.spacing_mm is None for case in cases)
+    protocol = Protocol(
+        dataset=dataset.name,
+        dataset_fingerprint=dataset.fingerprint,
+        synthetic=dataset.synthetic,
+        intensity=dataset.intensity,
+        split=dataset.split.name,
+        split_hash=dataset.split.hash,
+        evaluated_on=evaluated_on,
+        labeled_patients=trained.meta.labeled_patients,
+        networks=trained.method.judged,
+        checkpoint_rule=trained.path.stem,
+        resolution="native",
+        distance_unit="voxels and mm" if no_spacing < len(cases) else "voxels (spacing unknown)",
+        empty_rule=f"{convention.name}: {convention.says}",
+        averaging=AVERAGING[convention.averaging],
+        post_processing=post,
+    )
+    config = trained.config
+    by_network = summarize(rows, averaging=convention.averaging)
+    notes = ["one seed: the interval is over patients and says nothing about other seeds"]
+    if evaluated_on == "val" and trained.path.stem == "best":
+        notes.append("these validation cases chose the checkpoint: the numbers flatter it")
+    if no_spacing:
+        notes.append(f"spacing unknown in {no_spacing} volumes: no distances in mm there")
+    if unlabeled:
+        notes.append(f"{unlabeled} volumes without a label were left out")
+    return {
+        "format": FORMAT,
+        "synthetic": dataset.synthetic,
+        "protocol": protocol.model_dump(mode="json"),
+        "provenance": provenance(
+            method=config.method,
+            preset=config.preset,
+            seed=config.seed,
+            steps=config.optim.steps,
+            checkpoint=trained.path.name,
+            checkpoint_step=trained.step,
+            device=device,
+            precision="bf16" if trained.method.bf16 else "fp32",
+        ),
+        "n_runs": 1,
+        "n_patients": len({case.patient for case in cases}),
+        "n_volumes": len(cases),
+        "networks": by_network,
+        "shown_network": network,
+        "shown_cases": shown_cases(rows, network),
+        "notes": [*notes, *_empty_masks(by_network)],
+    }
+
+
+def shown_cases(rows: list[Row], network: str) -> dict[str, dict[str, Any]]:
+    """The median and the worst case by mean Dice over the classes defined there."""
+    dice: dict[str, list[float]] = {}
+    for row in rows:
+        if row.network == network and not math.isnan(row.score.dice):
+            dice.setdefault(row.case, []).append(row.score.dice)
+    ranked = sorted((sum(values) / len(values), case) for case, values in dice.items())
+    if not ranked:
+        return {}
+    chosen = {"median": ranked[(len(ranked) - 1) // 2], "worst": ranked[0]}
+    return {which: {"case": case, "dice": mean} for which, (mean, case) in chosen.items()}
+
+
+def write_cases(path: Path, rows: list[Row]) -> None:
+    """cases.csv: a row per case, network and class; empty cells are undefined."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["case", "patient", "class", "network", *METRICS, "status"])
+        for row in rows:
+            values = (getattr(row.score, metric) for metric in METRICS)
+            cells = ("" if math.isnan(value) else repr(float(value)) for value in values)
+            name, status = row.score.class_name, row.score.status
+            writer.writerow([row.case, row.patient, name, row.network, *cells, status])
+
+
+def _empty_masks(by_network: dict[str, dict[str, Any]]) -> list[str]:
+    notes = []
+    for status, meaning in (
+        ("missed", "absent from the prediction only"),
+        ("spurious", "absent from the reference only"),
+        ("undefined", "absent from both"),
+    ):
+        counts = {name: classes[FOREGROUND][f"n_{status}"] for name, classes in by_network.items()}
+        if any(counts.values()):
+            each = ", ".join(f"{name} {n}" for name, n in counts.items())
+            notes.append(f"{status} masks ({meaning}) by network: {each}")
+    return notes

@@ -1,0 +1,235 @@
+"""Tables of results: one run, or several that were measured under the same protocol.
+
+A comparison varies the axis it declares and nothing else; it refuses other mixtures unless forced,
+and then says so in the table.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from dacl.errors import DaclError
+from dacl.experiments.record import Summary
+from dacl.metrics.summary import FOREGROUND
+from dacl.protocol import Protocol, differences
+
+COLUMNS = {
+    "dice": ("Dice %", 100.0, 2),
+    "jc": ("JC %", 100.0, 2),
+    "asd_vox": ("ASD vox", 1.0, 2),
+    "hd95_vox": ("HD95 vox", 1.0, 2),
+    "asd_mm": ("ASD mm", 1.0, 2),
+    "hd95_mm": ("HD95 mm", 1.0, 2),
+}
+"""Metric -> heading, factor, decimals. ASSD stands in cases.csv and summary.json."""
+
+AXES: dict[str, frozenset[str]] = {
+    # A method brings its own networks; each table says which one it judges.
+    "method": frozenset({"networks"}),
+    "seed": frozenset(),
+    "labeled": frozenset({"labeled_patients"}),
+}
+"""What a comparison may vary -> the protocol fields that vary with it."""
+
+# Provenance that makes runs differ in more than the axis: noted under the table, not refused.
+NOTED = ("preset", "steps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Cells of text with a title and notes; None is printed as a dash."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """GitHub Markdown, numbers to the right."""
+        right = {name for name, _, _ in COLUMNS.values()}
+        lines = [f"**{self.title}**", "", _line(self.columns)]
+        lines.append(_line(["---:" if column in right else "---" for column in self.columns]))
+        lines += [_line([cell or "-" for cell in row]) for row in self.rows]
+        if self.notes:
+            lines += ["", *(f"- {note}" for note in self.notes)]
+        return "\n".join(lines) + "\n"
+
+    def latex(self) -> str:
+        """A `table` for `booktabs`, notes as comments and as small print."""
+        right = {name for name, _, _ in COLUMNS.values()}
+        alignment = "".join("r" if column in right else "l" for column in self.columns)
+        body = [" & ".join(_tex(cell or "-") for cell in row) + r" \\" for row in self.rows]
+        notes = [r"\par\smallskip\footnotesize " + _tex(". ".join(self.notes)) + "."]
+        return "\n".join(
+            [
+                r"\begin{table}",
+                r"\centering",
+                rf"\caption{{{_tex(self.title)}}}",
+                rf"\begin{{tabular}}{{{alignment}}}",
+                r"\toprule",
+                " & ".join(_tex(column) for column in self.columns) + r" \\",
+                r"\midrule",
+                *body,
+                r"\bottomrule",
+                r"\end{tabular}",
+                *(notes if self.notes else []),
+                r"\end{table}",
+                "",
+            ]
+        )
+
+
+def result_table(summary: Summary) -> Table:
+    """Network x class of one run; the foreground rows are the means of the class rows."""
+    rows: list[tuple[str | None, ...]] = []
+    for network, classes in summary["networks"].items():
+        for name, scores in classes.items():
+            cells = [_number(scores[metric]["mean"], metric) for metric in COLUMNS]
+            interval = scores["dice"]["ci95_over_patients"]
+            between = "-".join(_number(bound, "dice") or "" for bound in interval or ())
+            rows.append((network, name, *cells, between or None))
+    headings = (heading for heading, _, _ in COLUMNS.values())
+    return Table(
+        title=_title(summary),
+        columns=("network", "class", *headings, "Dice 95 %"),
+        rows=tuple(rows),
+        notes=(*protocol_lines(summary), *summary["notes"]),
+    )
+
+
+def protocol_lines(summary: Summary) -> tuple[str, ...]:
+    """The protocol of a result in a few lines of prose."""
+    protocol = Protocol.model_validate(summary["protocol"])
+    data = "synthetic data, not scans: " if protocol.synthetic else ""
+    return (
+        f"{data}{protocol.dataset} {protocol.dataset_fingerprint[:12]}, split {protocol.split} "
+        f"{protocol.split_hash[:12]}, judged on {protocol.evaluated_on}: "
+        f"{summary['n_patients']} patients, {summary['n_volumes']} volumes",
+        f"trained with {len(protocol.labeled_patients)} labelled patients: "
+        f"{', '.join(protocol.labeled_patients)}",
+        f"checkpoint {protocol.checkpoint_rule}, {protocol.resolution} resolution, "
+        f"post-processing {protocol.post_processing}",
+        f"empty masks: {protocol.empty_rule}",
+        f"averages: {protocol.averaging}",
+    )
+
+
+def comparison_table(
+    summaries: Sequence[Summary], axis: str = "method", *, network: str = "a", force: bool = False
+) -> Table:
+    """Foreground means of several runs, a row per value of the axis.
+
+    Runs that share a value (seeds of one method) become one row: mean and standard deviation over
+    runs. Seeds must be the same in every row.
+
+    Args:
+        summaries: contents of summary.json files.
+        axis: what may differ: `method`, `seed` or `labeled`.
+        network: the network judged in every row.
+        force: compare although protocols differ, and say so in the table.
+
+    Raises:
+        DaclError: nothing to compare, an unknown axis or network, or protocols that differ
+            in more than the axis.
+    """
+    if not summaries:
+        raise DaclError("no results to compare", "run `dacl evaluate RUN` first")
+    if axis not in AXES:
+        raise DaclError(f"unknown axis {axis!r}", f"axes: {', '.join(AXES)}")
+    for summary in summaries:
+        if network not in summary["networks"]:
+            raise DaclError(
+                f"{_name(summary)} has no network {network!r}",
+                f"it has {', '.join(summary['networks'])}",
+            )
+    groups: dict[str, list[Summary]] = {}
+    for summary in summaries:
+        groups.setdefault(_axis_value(summary, axis), []).append(summary)
+    mixture = _mixture(list(groups.values()), axis)
+    if mixture and not force:
+        raise DaclError(
+            f"these results were not measured alike: {'; '.join(mixture)}",
+            f"compare runs that differ in {axis} alone",
+        )
+    rows = [
+        (value, str(len(group)), *(_cell(group, network, metric) for metric in COLUMNS))
+        for value, group in groups.items()
+    ]
+    notes = [*protocol_lines(summaries[0]), f"network {network}, mean over foreground classes"]
+    if axis == "labeled":
+        del notes[1]  # the labelled patients of the first row only
+    most = max(len(group) for group in groups.values())
+    notes.append(
+        "one seed: differences between rows have no spread to be held against"
+        if most == 1
+        else "± standard deviation over runs of one row (seeds), not over patients"
+    )
+    for key in NOTED:
+        values = {value: str(group[0]["provenance"].get(key)) for value, group in groups.items()}
+        if len(set(values.values())) > 1:
+            notes.append(f"{key} differ: " + ", ".join(f"{v} {x}" for v, x in values.items()))
+    notes += [f"NOT COMPARABLE, forced: {line}" for line in mixture]
+    return Table(
+        title=_title(summaries[0], f"by {axis}"),
+        columns=(axis, "runs", *(heading for heading, _, _ in COLUMNS.values())),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _mixture(groups: list[list[Summary]], axis: str) -> list[str]:
+    """What differs between results and is not on the axis."""
+    found: dict[str, None] = {}
+    protocols = [[Protocol.model_validate(s["protocol"]) for s in group] for group in groups]
+    for first, *others in protocols:
+        found |= dict.fromkeys(differences(protocols[0][0], first, axis=AXES[axis]))
+        for other in others:
+            found |= dict.fromkeys(differences(first, other))
+    if axis != "method":
+        methods = sorted({s["provenance"]["method"] for group in groups for s in group})
+        if len(methods) > 1:
+            found[f"method: {', '.join(methods)}"] = None
+    if axis != "seed":
+        seeds = [sorted(s["provenance"]["seed"] for s in group) for group in groups]
+        if any(of_row != seeds[0] for of_row in seeds):
+            found[f"seeds: {' and '.join(str(of_row) for of_row in seeds)}"] = None
+    return list(found)
+
+
+def _axis_value(summary: Summary, axis: str) -> str:
+    if axis == "labeled":
+        return str(len(summary["protocol"]["labeled_patients"]))
+    return str(summary["provenance"][axis])
+
+
+def _cell(group: list[Summary], network: str, metric: str) -> str | None:
+    values = [s["networks"][network][FOREGROUND][metric]["mean"] for s in group]
+    if any(value is None for value in values):
+        return None
+    text = _number(mean(values), metric)
+    return text if len(values) == 1 else f"{text} ± {_number(stdev(values), metric)}"
+
+
+def _number(value: float | None, metric: str) -> str | None:
+    _, factor, decimals = COLUMNS[metric]
+    return None if value is None else f"{factor * value:.{decimals}f}"
+
+
+def _name(summary: Summary) -> str:
+    return f"{summary['provenance']['method']} seed {summary['provenance']['seed']}"
+
+
+def _title(summary: Summary, what: str = "") -> str:
+    protocol = summary["protocol"]
+    synthetic = " (synthetic)" if protocol["synthetic"] else ""
+    return f"{protocol['dataset']}{synthetic}, {protocol['evaluated_on']}: {what or _name(summary)}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def _tex(text: str) -> str:
+    for character in "&%$#_{}":
+        text = text.replace(character, "\\" + character)
+    return text.replace("±", r"$\pm$")
