@@ -54,7 +54,7 @@ def fail(message: str, hint: str = "") -> None:
         err.print(Text.assemble(("Hint: ", "bold"), hint), soft_wrap=True)
 
 
-def jsonable(value: Any) -> Any:  # noqa: ANN401
+def jsonable(value: Any) -> Any:
     """Turn dataclasses, paths, NumPy scalars and arrays into what JSON has; NaN becomes null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -77,7 +77,7 @@ def jsonable(value: Any) -> Any:  # noqa: ANN401
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def emit_json(value: Any) -> None:  # noqa: ANN401
+def emit_json(value: Any) -> None:
     """Write one JSON document, and nothing else, to stdout."""
     sys.stdout.write(json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")
 
@@ -88,6 +88,7 @@ def table(
     *,
     title: str = "",
     right: Sequence[str] = (),
+    header: bool = True,
     to: Console | None = None,
 ) -> None:
     """Print a table.
@@ -97,9 +98,12 @@ def table(
         rows: one sequence of cells per row; `None` prints as a dash.
         title: a line above the table.
         right: headings of the columns to align right (numbers).
+        header: whether to show the headings.
         to: the console, stdout by default.
     """
-    grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    grid = Table(
+        title=title or None, title_justify="left", box=None, pad_edge=False, show_header=header
+    )
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:

@@ -32,7 +32,7 @@ class Outcome:
 
 
 @pytest.fixture
-def dacl(capsys):
+def run_dacl(capsys):
     """Run `dacl ARGS` in this process through its real entry point."""
     from dacl_cli.app import main
 

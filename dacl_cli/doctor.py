@@ -1,0 +1,301 @@
+"""`dacl doctor`: what this machine can do, and what is missing."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import dacl
+from dacl_cli import console
+
+DOWNLOADS = {
+    "acdc": "https://www.creatis.insa-lyon.fr/Challenge/acdc/ (free, after registration)",
+    "ssl4mis": "https://github.com/HiLab-git/SSL4MIS (the community's h5 copy of ACDC)",
+}
+_GIB = 2**30
+_OK, _OUTSIDE, _MISSING, _BROKEN = "ok", "outside the range", "missing", "broken"
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Say what this machine can do, and what is missing.
+
+    Exit code 1 when a required package is missing or broken.
+    """
+    packages = required_packages()
+    torch_state = inspect_torch()
+    broken = [p["name"] for p in packages if p["status"] == _MISSING]
+    if torch_state["status"] == _BROKEN and "torch" not in broken:
+        broken.append("torch")
+    report = {
+        "dacl": dacl.__version__,
+        "machine": inspect_machine(Path.cwd()),
+        "torch": torch_state,
+        "preset": default_preset(torch_state),
+        "packages": packages,
+        "extras": optional_extras(),
+        "datasets": found_datasets(Path("data")),
+        "runs": found_runs(Path("runs")),
+        "downloads": DOWNLOADS,
+        "missing": broken,
+    }
+    if as_json:
+        console.emit_json(report)
+    else:
+        _show(report)
+    if broken:
+        console.fail(f"required and not usable: {', '.join(broken)}", _repair())
+        raise typer.Exit(1)
+
+
+def inspect_machine(folder: Path) -> dict[str, Any]:
+    """Python, platform, cores, memory and the free disk space of `folder`."""
+    flags = _cpu_flags()
+    return {
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "cpu_cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "cpu_bf16": [flag for flag in ("avx512_bf16", "amx_bf16", "bf16") if flag in flags],
+        "ram_gib": _ram_gib(),
+        "disk_free_gib": round(shutil.disk_usage(folder).free / _GIB, 1),
+    }
+
+
+def _cpu_flags() -> set[str]:
+    """Instruction sets by Linux's names; empty where the system does not list them."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return set()
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
+    # x86 writes "flags", ARM "Features".
+    found = (line for line in lines if line.lower().startswith(("flags", "features")))
+    return set(next(found, "").partition(":")[2].split())
+
+
+def _ram_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB, 1)
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def inspect_torch() -> dict[str, Any]:
+    """The version and build of torch, build and the devices it sees."""
+    try:
+        import torch
+    except Exception as error:
+        # A mismatched build fails with whatever its libraries raise, and doctor is there to say so.
+        return {"status": _BROKEN, "problem": f"{type(error).__name__}: {error}"}
+    cuda = [
+        {"name": p.name, "memory_gib": round(p.total_memory / _GIB, 1)}
+        for p in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    ]
+    return {
+        "status": _OK,
+        "version": torch.__version__,
+        "build": f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU",
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cuda": cuda,
+        "mps": torch.backends.mps.is_available(),
+    }
+
+
+def default_preset(torch_state: dict[str, Any]) -> dict[str, str]:
+    """The preset that `dacl train` would take here, and why."""
+    if torch_state.get("cuda"):
+        return {"name": "paper", "why": f"a GPU is there: {torch_state['cuda'][0]['name']}"}
+    if torch_state.get("mps"):
+        return {"name": "paper", "why": "a GPU is there: Apple MPS"}
+    return {"name": "small", "why": "no GPU is there"}
+
+
+def _checkout() -> Path | None:
+    """The source tree dacl runs from, if it is one."""
+    root = Path(dacl.__file__).resolve().parent.parent
+    return root if (root / "constraints.txt").exists() else None
+
+
+def _tested_versions() -> dict[str, str]:
+    root = _checkout()
+    if root is None:
+        return {}
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = (line.partition("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {name.lower().replace("_", "-"): version for name, _, version in pins}
+
+
+def _requirements() -> Iterator[tuple[Any, str]]:
+    """Every declared requirement with the extra it belongs to ("" for the required ones)."""
+    from packaging.requirements import Requirement
+
+    try:
+        declared = metadata.requires("dacl") or []
+    except metadata.PackageNotFoundError:
+        return
+    for requirement in map(Requirement, declared):
+        marker = str(requirement.marker or "")
+        extra = marker.partition("extra == ")[2].strip("\"' ")
+        yield requirement, extra
+
+
+def _state_of(requirement: Any) -> dict[str, Any]:
+    state = {
+        "name": requirement.name,
+        "range": str(requirement.specifier) or "any",
+        "version": None,
+        "tested": _tested_versions().get(requirement.name.lower().replace("_", "-")),
+    }
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return {**state, "status": _MISSING}
+    inside = requirement.specifier.contains(version, prereleases=True)
+    return {**state, "version": version, "status": _OK if inside else _OUTSIDE}
+
+
+def required_packages() -> list[dict[str, Any]]:
+    """Each required package: the range that should work, the version here, the version tested."""
+    try:
+        importlib.import_module("packaging.requirements")
+    except ImportError:
+        return [{"name": "packaging", "range": "any", "version": None, "status": _MISSING}]
+    states = [_state_of(requirement) for requirement, extra in _requirements() if not extra]
+    # Run from a source tree that was never installed, dacl has no metadata to read the ranges from.
+    return states or [{"name": "dacl", "range": "any", "version": None, "status": _MISSING}]
+
+
+def optional_extras() -> list[dict[str, Any]]:
+    """Each extra: whether all of it is here, and the command that installs it."""
+    wanted: dict[str, list[dict[str, Any]]] = {}
+    for requirement, extra in _requirements():
+        if extra:
+            wanted.setdefault(extra, []).append(_state_of(requirement))
+    return [
+        {
+            "name": extra,
+            "present": all(state["status"] != _MISSING for state in states),
+            "missing": [state["name"] for state in states if state["status"] == _MISSING],
+            "install": _install(f"[{extra}]"),
+        }
+        for extra, states in wanted.items()
+    ]
+
+
+def _install(extras: str = "") -> str:
+    if _checkout() is None:
+        return f"pip install 'dacl{extras}'"
+    return f"pip install -c constraints.txt -e '.{extras}'"
+
+
+def _repair() -> str:
+    if _checkout() is None:
+        return _install()
+    return f"pip install -c constraints.txt torch && {_install()}"
+
+
+def found_datasets(root: Path) -> list[dict[str, Any]]:
+    """The prepared datasets directly under `root`."""
+    found = []
+    for path in sorted(root.glob("*/dataset.json")):
+        content = _read_json(path)
+        found.append(
+            {
+                "folder": str(path.parent),
+                "name": content.get("name", "unreadable"),
+                "cases": len(content.get("cases", ())),
+                "synthetic": content.get("synthetic"),
+            }
+        )
+    return found
+
+
+def found_runs(root: Path) -> list[dict[str, Any]]:
+    """The training runs directly under `root`, and how far each one is."""
+    return [
+        {
+            "folder": str(path.parent),
+            "checkpoint": any((path.parent / name).exists() for name in ("best.pt", "latest.pt")),
+            "evaluated": (path.parent / "evaluation").is_dir(),
+        }
+        for path in sorted(root.glob("*/run.json"))
+    ]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _show(report: dict[str, Any]) -> None:
+    machine, torch_state, preset = report["machine"], report["torch"], report["preset"]
+    ram = "unknown" if machine["ram_gib"] is None else f"{machine['ram_gib']} GiB"
+    facts = [
+        ("dacl", report["dacl"]),
+        ("Python", f"{machine['python']} ({machine['executable']})"),
+        ("Platform", machine["platform"]),
+        ("CPU", f"{machine['cpu_cores']} cores, bf16: {', '.join(machine['cpu_bf16']) or 'no'}"),
+        ("Memory", ram),
+        ("Free disk", f"{machine['disk_free_gib']} GiB in this folder"),
+        *_torch_facts(torch_state),
+        ("Preset", f"{preset['name']} by default: {preset['why']}"),
+    ]
+    console.table(("", ""), facts, header=False)
+    console.say("")
+    console.table(
+        ("package", "version", "range", "tested", ""),
+        [
+            (p["name"], p["version"], p["range"], p.get("tested"), p["status"])
+            for p in report["packages"]
+        ],
+    )
+    console.say("")
+    for extra in report["extras"]:
+        lacks = f"lacks {', '.join(extra['missing'])}: {extra['install']}"
+        console.say(f"extra {extra['name']}: {'present' if extra['present'] else lacks}")
+    console.say("")
+    for dataset in report["datasets"]:
+        kind = " (synthetic)" if dataset["synthetic"] else ""
+        cases = f"{dataset['cases']} cases"
+        console.say(f"dataset {dataset['folder']}: {dataset['name']}{kind}, {cases}")
+    if not report["datasets"]:
+        console.say("no prepared dataset under data/; `dacl preprocess phantom` makes a synthetic")
+        console.say("one, and real volumes are found at")
+        for name, page in report["downloads"].items():
+            console.say(f"  {name}: {page}")
+    for run in report["runs"]:
+        state = "evaluated" if run["evaluated"] else "not evaluated"
+        if not run["checkpoint"]:
+            state = "no checkpoint yet"
+        console.say(f"run {run['folder']}: {state}")
+    if not report["runs"]:
+        console.say("no run under runs/")
+
+
+def _torch_facts(state: dict[str, Any]) -> list[tuple[str, str]]:
+    if state["status"] == _BROKEN:
+        return [("torch", f"cannot be imported: {state['problem']}")]
+    gpus = [f"{gpu['name']} ({gpu['memory_gib']} GiB)" for gpu in state["cuda"]]
+    gpus += ["Apple MPS"] if state["mps"] else []
+    build = f"{state['version']}, {state['build']} build, {state['threads']} threads"
+    return [
+        ("torch", f"{build}, {state['cpu_capability']}"),
+        ("GPU", ", ".join(gpus) or "none that torch can use"),
+    ]
