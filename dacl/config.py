@@ -1,0 +1,264 @@
+"""Frozen, validated configurations: presets, TOML in, resolved TOML out.
+
+Every value is a field here, once, with its unit and the paper's value. A run is resolved in this order, later wins:
+preset, TOML file, command line. Unknown keys are errors that name the nearest known key.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dacl.errors import DaclError
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ImageConfig(_Frozen):
+    """How a slice reaches the network, in training and at inference."""
+
+    geometry: Literal["resize", "resample"] = "resize"
+    """`resize`: every slice becomes patch_size x patch_size (the published protocol).
+    `resample`: slices are brought to spacing_mm in plane, training draws crops, inference sees the full field."""
+    patch_size: Annotated[int, Field(ge=32, multiple_of=16)] = 256
+    """Side of the square that the network sees in training, pixels (paper's ancestors: 256)."""
+    spacing_mm: Positive = 1.5
+    """In-plane spacing that `resample` brings slices to, mm. Datasets of unknown spacing keep their own grid."""
+
+
+class NetworkConfig(_Frozen):
+    """The 2D U-Net of SSL4MIS (methods: 1.1)."""
+
+    width: Annotated[int, Field(ge=4)] = 16
+    """Channels at full resolution; doubled at each of the four poolings."""
+    dropout: tuple[Fraction, Fraction, Fraction, Fraction, Fraction] = (0.05, 0.1, 0.2, 0.3, 0.5)
+    """Dropout probability of the five encoder stages; the decoder has none."""
+
+
+class OptimConfig(_Frozen):
+    """Batches and the optimiser: SGD with momentum and a polynomial decay."""
+
+    steps: Annotated[int, Field(ge=1)] = 30_000
+    """Optimiser steps T (paper: 30,000)."""
+    batch_labeled: Annotated[int, Field(ge=1)] = 12
+    """Labelled slices per step."""
+    batch_unlabeled: Annotated[int, Field(ge=1)] = 12
+    """Unlabelled slices per step; methods that use none draw none."""
+    lr: Positive = 0.01
+    """Initial learning rate (paper: 0.01)."""
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    """SGD momentum (paper: 0.9)."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-4
+    """L2 penalty (paper: 1e-4)."""
+    poly_power: Annotated[float, Field(ge=0.0)] = 0.9
+    """lr(t) = lr * (1 - t/T)^poly_power; 0 keeps it constant."""
+
+
+class CrossConfig(_Frozen):
+    """Cross pseudo supervision, L_cross of Eq. 1."""
+
+    weight: Annotated[float, Field(ge=0.0)] = 1.0
+    """lambda_cross (paper: 1, constant)."""
+    samples: Literal["all", "unlabeled"] = "all"
+    """Which slices of the batch are cross-supervised (paper: all)."""
+
+
+class ContrastConfig(_Frozen):
+    """Density-aware contrastive learning, Eq. 2-10. Caps are the paper's numbers; see `max_fraction`."""
+
+    weight: Annotated[float, Field(ge=0.0)] = 0.1
+    """Ceiling of lambda_CL(t) = weight * exp(-5 (1 - t/T)^2) (paper: 0.1)."""
+    warmup_fraction: Fraction = 1 / 30
+    """Share of the run without contrast, in which the bank fills (paper: 1,000 of 30,000 steps)."""
+    unit: Literal["pixel", "class"] = "pixel"
+    """What a feature is: a reliable pixel, or the masked average of a class over one image (Eq. 2)."""
+    phi: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    """Reliability threshold of a pseudo-label, phi in Eq. 2 (paper: insensitive)."""
+    projection_dim: Annotated[int, Field(ge=2)] = 64
+    """Width D of the projection space."""
+    sample_cap: Annotated[int, Field(ge=16)] = 4096
+    """At most this many reliable pixels per class, network and step are scored."""
+    max_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.06
+    """Anchors and batch keys are each at most this share of a class's reliable pixels."""
+    anchors: Annotated[int, Field(ge=1)] = 256
+    """N_q, the cap on lowest-density anchors per class (paper: 256)."""
+    positives: Annotated[int, Field(ge=2)] = 512
+    """N_p+, half from the batch and half from the bank (paper: 512)."""
+    negatives: Annotated[int, Field(ge=1)] = 512
+    """N_p-, negatives per class (paper: 512)."""
+    negatives_from: Literal["anchors", "pixels"] = "anchors"
+    """`anchors`: the other classes' anchors and random reliable background; `pixels`: random out-of-class pixels."""
+    background_negatives: Annotated[int, Field(ge=1)] = 256
+    """Random reliable background pixels in the pool of `negatives_from = "anchors"`."""
+    scales: tuple[Annotated[int, Field(ge=1)], ...] = (8, 16, 32)
+    """Neighbour counts k of the multi-scale density, Eq. 4-5."""
+    bank_size: Annotated[int, Field(ge=0)] = 1000
+    """L, features kept per class and network (paper: 1000 best); 0 switches the bank off."""
+    bank_insert: Annotated[int, Field(ge=1)] = 128
+    """At most this many random reliable features per class, network and step enter the bank."""
+    tau: Positive = 0.4
+    """Temperature of Eq. 10 (paper: 0.4)."""
+    positiveness: Literal["none", "outside"] = "outside"
+    """Where w_i of Eq. 9 acts: `outside` the logarithm, detached, or not at all."""
+    tau_w: Positive = 0.4
+    """Temperature of the softmax of Eq. 9."""
+
+    @model_validator(mode="after")
+    def _scales_ascend(self) -> "ContrastConfig":
+        if not self.scales or list(self.scales) != sorted(set(self.scales)):
+            raise ValueError("scales must be strictly ascending, k_1 < k_2 < ... (Eq. 4)")
+        return self
+
+
+class JournalConfig(_Frozen):
+    """How often the run writes, in steps."""
+
+    log_every: Annotated[int, Field(ge=1)] = 50
+    """Steps between two lines of losses and diagnostics."""
+    validate_every: Annotated[int, Field(ge=1)] = 200
+    """Steps between two validations; the best is judged by network a's mean foreground Dice."""
+    checkpoint_every: Annotated[int, Field(ge=1)] = 200
+    """Steps between two writes of latest.pt."""
+    tensorboard: bool = False
+    """Write TensorBoard events too (needs the extra `tensorboard`)."""
+
+
+class Config(_Frozen):
+    """Everything that decides a training run, apart from the data itself."""
+
+    method: Literal["supervised", "cps", "dacl"] = "dacl"
+    """Training method."""
+    preset: Literal["paper", "small"] = "paper"
+    """The preset the run started from."""
+    labeled: Annotated[int, Field(ge=1)] = 3
+    """Labelled patients: the first N of the split's published order."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of initialisation, sampling and augmentation."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Autocast type of the networks; losses, densities and weights stay fp32."""
+    compile: bool = False
+    """torch.compile the networks."""
+    image: ImageConfig = ImageConfig()
+    network: NetworkConfig = NetworkConfig()
+    optim: OptimConfig = OptimConfig()
+    cross: CrossConfig = CrossConfig()
+    contrast: ContrastConfig = ContrastConfig()
+    journal: JournalConfig = JournalConfig()
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The recipe of SSL4MIS that DACL's table presumes: 256x256, 12+12 slices, 30,000 steps. For a GPU.
+    "paper": {"preset": "paper"},
+    # For a CPU: 1.5 mm in plane, 128x128 crops in training, the full field at inference, 4+4 slices.
+    "small": {
+        "preset": "small",
+        "image": {"geometry": "resample", "patch_size": 128, "spacing_mm": 1.5},
+        "optim": {"steps": 3000, "batch_labeled": 4, "batch_unlabeled": 4},
+        "journal": {"log_every": 25, "validate_every": 250, "checkpoint_every": 250},
+    },
+}
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries, `over` wins leaf by leaf."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both_nested = isinstance(value, Mapping) and isinstance(old, Mapping)
+        merged[key] = merge(old, value) if both_nested else value  # type: ignore[arg-type]
+    return merged
+
+
+def resolve(preset: str, *layers: Mapping[str, Any]) -> Config:
+    """The configuration of `preset` with `layers` laid over it in order.
+
+    Raises:
+        DaclError: unknown preset or key (with the nearest known one), or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise DaclError(f"unknown preset {preset!r}", f"presets: {', '.join(PRESETS)}")
+    values: dict[str, Any] = PRESETS[preset]
+    for layer in layers:
+        values = merge(values, layer)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise DaclError(*_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> tuple[str, str]:
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(path, known_keys(), n=1, cutoff=0.5)
+        return f"unknown configuration key {path!r}", (
+            f"did you mean {near[0]!r}?" if near else f"keys: {', '.join(known_keys())}"
+        )
+    return f"configuration key {path} = {first['input']!r}: {first['msg']}", (
+        "see docs/configuration.md for the range of every key"
+    )
+
+
+def known_keys() -> list[str]:
+    """Dotted names of every leaf of `Config`, as `--set` and TOML know them."""
+    keys = []
+    for name, field in Config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Frozen):
+            keys += [f"{name}.{leaf}" for leaf in field.annotation.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """`["contrast.tau=0.2", ...]` -> nested dictionary; values are read as TOML, else as text.
+
+    Raises:
+        DaclError: an item without `=`.
+    """
+    values: dict[str, Any] = {}
+    for item in assignments:
+        key, equals, text = item.partition("=")
+        if not equals:
+            raise DaclError(f"--set {item!r} has no '='", "write --set contrast.tau=0.2")
+        try:
+            value: Any = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        for part in reversed(key.strip().split(".")):
+            value = {part: value}
+        values = merge(values, value)
+    return values
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The nested dictionary of a TOML file.
+
+    Raises:
+        DaclError: the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise DaclError(
+            f"no configuration file {path}", "give --config an existing TOML file"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DaclError(f"{path} is not valid TOML: {error}", "mend the line named above") from None
+
+
+def to_toml(config: Config) -> str:
+    """The resolved configuration as TOML that `read_toml` and `resolve` turn into an equal one."""
+    import tomli_w
+
+    return tomli_w.dumps(config.model_dump(mode="json"))

@@ -1,0 +1,11 @@
+"""Density-aware contrastive learning, one idea of the paper a file.
+
+Legend of shape suffixes:
+    B images   N classes with background   C foreground classes   H, W pixels of the feature map   P = B*H*W
+    M units of a class, padded   K candidate neighbours   Q anchors   S keys   R negatives   L bank length
+    D width of the projection space
+
+A unit is what the contrast treats as one feature: a reliable pixel, or a class prototype of one image. Classes hold
+different numbers of units, so tensors are padded and travel with a mask (`valid_CM`): no loop over classes and, on a
+GPU, no wait for the device.
+"""

@@ -1,0 +1,109 @@
+"""Eq. 6-8: which units are drawn, which are anchors, which are keys, their centre, and the negatives."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Chosen(NamedTuple):
+    """Positions per class; where `valid` is false the index is padding."""
+
+    index_CM: Int[Tensor, "C M"]
+    valid_CM: Bool[Tensor, "C M"]
+
+
+def random_members(member_CP: Bool[Tensor, "C P"], cap: int, generator: torch.Generator) -> Chosen:
+    """At most `cap` of each row's members, uniformly without replacement, in random order, members in front."""
+    score_P = torch.rand(member_CP.shape[1], generator=generator, device=member_CP.device)
+    score_CP = torch.where(member_CP, score_P, -1.0)
+    width = min(cap, member_CP.shape[1])
+    if member_CP.device.type == "cpu":
+        # no device to wait for: pad to the fullest class instead of to the cap
+        width = min(width, max(1, int(member_CP.sum(dim=1).max())))
+    top = score_CP.topk(width, dim=1, sorted=True)
+    return Chosen(top.indices, top.values >= 0)
+
+
+def sparse_end(
+    density_CM: Float[Tensor, "C M"],
+    valid_CM: Bool[Tensor, "C M"],
+    count_C: Int[Tensor, "C"],
+    cap: int,
+) -> Chosen:
+    """Eq. 6: the `count_C` lowest densities of every class, at most `cap`, lowest first."""
+    order_CM = _ascending(density_CM, valid_CM)
+    rank_Q = torch.arange(min(cap, order_CM.shape[1]), device=order_CM.device)
+    available_C1 = torch.minimum(count_C, valid_CM.sum(dim=1)).unsqueeze(1)
+    return Chosen(order_CM[:, : len(rank_Q)], rank_Q < available_C1)
+
+
+def dense_end(
+    density_CM: Float[Tensor, "C M"],
+    valid_CM: Bool[Tensor, "C M"],
+    count_C: Int[Tensor, "C"],
+    cap: int,
+) -> Chosen:
+    """Eq. 7: the `count_C` highest densities of every class, at most `cap`, highest first.
+
+    Disjoint from `sparse_end` wherever the two counts together do not exceed the valid units: both read one order.
+    """
+    order_CM = _ascending(density_CM, valid_CM)
+    rank_S = torch.arange(min(cap, order_CM.shape[1]), device=order_CM.device)
+    valid_C1 = valid_CM.sum(dim=1, keepdim=True)
+    from_top_CS = (valid_C1 - 1 - rank_S).clamp(min=0)
+    return Chosen(
+        order_CM.gather(1, from_top_CS), rank_S < torch.minimum(count_C.unsqueeze(1), valid_C1)
+    )
+
+
+def _ascending(
+    density_CM: Float[Tensor, "C M"], valid_CM: Bool[Tensor, "C M"]
+) -> Int[Tensor, "C M"]:
+    return density_CM.masked_fill(~valid_CM, torch.inf).argsort(dim=1, stable=True)
+
+
+def take(
+    values_CMD: Float[Tensor, "C M D"], index_CQ: Int[Tensor, "C Q"]
+) -> Float[Tensor, "C Q D"]:
+    """Rows of every class by their position."""
+    return values_CMD.gather(1, index_CQ.unsqueeze(-1).expand(-1, -1, values_CMD.shape[2]))
+
+
+def class_centre(
+    keys_CSD: Float[Tensor, "C S D"], key_valid_CS: Bool[Tensor, "C S"]
+) -> Float[Tensor, "C D"]:
+    """Eq. 8 on the sphere: the normalised mean of the normalised keys, detached; zero for a class without keys."""
+    weights_CS1 = key_valid_CS.unsqueeze(-1).to(keys_CSD.dtype)
+    return F.normalize((keys_CSD.detach() * weights_CS1).sum(dim=1), dim=-1)
+
+
+class Negatives(NamedTuple):
+    """Out-of-class features of every class, detached."""
+
+    features_CRD: Float[Tensor, "C R D"]
+    valid_CR: Bool[Tensor, "C R"]
+
+
+def negatives_from_anchors(
+    anchors_CQD: Float[Tensor, "C Q D"],
+    anchor_valid_CQ: Bool[Tensor, "C Q"],
+    background_GD: Float[Tensor, "G D"],
+    background_valid_G: Bool[Tensor, "G"],
+    count: int,
+    generator: torch.Generator,
+) -> Negatives:
+    """N_p- random members of the other classes' anchors and of reliable background, which has no anchors."""
+    classes, queries, dim = anchors_CQD.shape
+    device = anchors_CQD.device
+    owner_T = torch.cat([
+        torch.arange(classes, device=device).repeat_interleave(queries),
+        torch.full((len(background_GD),), classes, device=device),
+    ])  # fmt: skip
+    valid_T = torch.cat([anchor_valid_CQ.reshape(-1), background_valid_G])
+    pool_TD = torch.cat([anchors_CQD.reshape(-1, dim), background_GD]).detach()
+    out_of_class_CT = valid_T & (owner_T != torch.arange(classes, device=device).unsqueeze(1))
+    chosen = random_members(out_of_class_CT, count, generator)
+    return Negatives(pool_TD[chosen.index_CM], chosen.valid_CM)

@@ -1,0 +1,96 @@
+"""The two grids of a slice: the scan's own, on which masks are judged, and the one the network sees.
+
+`resize` is the published ACDC protocol: order-0 to a square and back. `resample` keeps the field and its proportions:
+slices are brought to one in-plane spacing, the network sees the full field, and its probabilities come back bilinearly.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+from torch.nn import functional as F
+
+from dacl.config import ImageConfig
+
+SpacingMm = tuple[float, float, float]
+
+
+def nearest_index(source: int, target: int) -> Integer[Tensor, "target"]:
+    """Source index of each target pixel for an order-0 zoom whose corner pixels coincide (scipy.ndimage.zoom)."""
+    return torch.round(torch.arange(target) * ((source - 1) / max(target - 1, 1))).long()
+
+
+def resampled_size(
+    shape_HW: tuple[int, int], spacing_mm: SpacingMm | None, image: ImageConfig
+) -> tuple[int, int]:
+    """Pixels of a slice on the network's grid under `resample`; unknown spacing leaves it as it is."""
+    if spacing_mm is None:
+        return shape_HW
+    height, width = (
+        max(1, round(n * mm / image.spacing_mm))
+        for n, mm in zip(shape_HW, spacing_mm[1:], strict=True)
+    )
+    return height, width
+
+
+def training_slices(
+    image_ZHW: Float[np.ndarray, "Z H W"],
+    label_ZHW: Integer[np.ndarray, "Z H W"] | None,
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+) -> tuple[Tensor, Tensor | None]:
+    """A volume's slices as training stores them: float32 images (Z, h, w) and uint8 labels or None.
+
+    `resize` stores the scan's own grid, because augmentation and zoom are one lookup (see `augment`).
+    """
+    images = torch.from_numpy(image_ZHW)
+    labels = None if label_ZHW is None else torch.from_numpy(label_ZHW)
+    if image.geometry == "resample":
+        size = resampled_size(images.shape[1:], spacing_mm, image)  # type: ignore[arg-type]
+        images = _resample(images, size)
+        if labels is not None:
+            labels = F.interpolate(labels[:, None], size=size, mode="nearest-exact")[:, 0]
+    return images, labels
+
+
+def to_network(
+    image_ZHW: Float[np.ndarray, "Z H W"],
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+    stride: int,
+) -> Float[Tensor, "Z 1 h w"]:
+    """A volume's slices as inference feeds them; `resample` pads below and right to a multiple of `stride`."""
+    images = torch.from_numpy(image_ZHW)
+    if image.geometry == "resize":
+        rows, columns = (nearest_index(n, image.patch_size) for n in images.shape[1:])
+        return images[:, rows][:, :, columns].unsqueeze(1)
+    images = _resample(images, resampled_size(images.shape[1:], spacing_mm, image))  # type: ignore[arg-type]
+    height, width = images.shape[1:]
+    return F.pad(images, (0, -width % stride, 0, -height % stride)).unsqueeze(1)
+
+
+def to_native(
+    probs_ZNhw: Float[Tensor, "Z N h w"],
+    shape_HW: tuple[int, int],
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+) -> Integer[Tensor, "Z H W"]:
+    """Class probabilities on the network's grid -> uint8 class indices on the scan's own."""
+    if image.geometry == "resize":
+        labels_Zhw = probs_ZNhw.argmax(dim=1).to(torch.uint8)
+        rows, columns = (nearest_index(image.patch_size, n).to(labels_Zhw.device) for n in shape_HW)
+        return labels_Zhw[:, rows][:, :, columns]
+    height, width = resampled_size(shape_HW, spacing_mm, image)
+    field = probs_ZNhw[:, :, :height, :width]  # without the padding
+    return (
+        F.interpolate(field, size=shape_HW, mode="bilinear", align_corners=False)
+        .argmax(dim=1)
+        .to(torch.uint8)
+    )
+
+
+def _resample(images_ZHW: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(images_ZHW.shape[1:]) == size:
+        return images_ZHW
+    # antialias: a scan of 0.7 mm loses every second pixel otherwise
+    return F.interpolate(images_ZHW[:, None], size=size, mode="bilinear", antialias=True)[:, 0]

@@ -1,0 +1,15 @@
+"""L_cross: two networks supervise each other with their hard pseudo-labels (Chen et al., CVPR 2021)."""
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def cross_pseudo_supervision(
+    logits_a_BCHW: Float[Tensor, "B C H W"], logits_b_BCHW: Float[Tensor, "B C H W"]
+) -> Float[Tensor, ""]:
+    """CE(a, argmax b) + CE(b, argmax a), means over pixels; no gradient reaches a target."""
+    a, b = logits_a_BCHW.float(), logits_b_BCHW.float()
+    return F.cross_entropy(a, b.detach().argmax(dim=1)) + F.cross_entropy(
+        b, a.detach().argmax(dim=1)
+    )

@@ -1,0 +1,110 @@
+"""What a training method is: networks, losses of a batch, and what happens after the step.
+
+Legend: B images, A of them labelled and in front, C channels, N classes with background, H and W pixels.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dacl.config import Config
+from dacl.networks.unet import UNet, UNetOutput
+from dacl.seeding import stream_seed
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's images. The unlabelled ones have no label tensor at all."""
+
+    images_BCHW: Float[Tensor, "B C H W"]
+    labels_AHW: Int[Tensor, "A H W"]
+    """Class indices of the first A images, int64."""
+
+    @property
+    def labeled(self) -> int:
+        """A."""
+        return self.labels_AHW.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one step minimises, and what is worth writing down."""
+
+    total: Tensor
+    """Scalar, with gradient."""
+    parts: dict[str, Tensor]
+    """Detached scalars: each term before its weight."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weight of each part in `total` at this step."""
+    diagnostics: dict[str, Tensor] = field(default_factory=dict)
+    """Detached vectors, one number per foreground class."""
+
+
+class Method(nn.Module):
+    """Base of every method: owns networks, heads, banks and teachers, so one state_dict is all of it.
+
+    Args:
+        config: the run's configuration.
+        channels: image channels C.
+        classes: N, background included.
+    """
+
+    network_names: ClassVar[tuple[str, ...]] = ("a",)
+    uses_unlabeled: ClassVar[bool] = False
+    """Whether the loop draws unlabelled slices for it."""
+
+    def __init__(self, config: Config, channels: int, classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.classes = classes
+        self.bf16 = False
+        """Whether the networks run under bfloat16 autocast; the loop decides by device and configuration."""
+        self.networks = nn.ModuleDict(
+            {name: self._build_network(name, channels, classes) for name in self.network_names}
+        )
+
+    def _build_network(self, name: str, channels: int, classes: int) -> UNet:
+        # Networks differ by their initial draw alone, each from a stream of its own.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(self.config.seed, "network", name))
+            network = UNet(
+                channels, classes, self.config.network.width, self.config.network.dropout
+            )
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward_networks(self, images_BCHW: Float[Tensor, "B C H W"]) -> dict[str, UNetOutput]:
+        """Every network on every image; everything after it runs in fp32 outside autocast."""
+        images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images_BCHW.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            return {name: network(images_BCHW) for name, network in self.networks.items()}
+
+    def losses(self, batch: Batch, step: int) -> Terms:
+        """The terms of step `step` (from 0); the only thing most methods write."""
+        raise NotImplementedError
+
+    def after_step(self, step: int) -> None:
+        """Runs after the optimiser's step: teachers, banks."""
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Names under which `predict` answers: the networks, and their mean where there are two."""
+        return (*self.network_names, "mean") if len(self.network_names) > 1 else self.network_names
+
+    @torch.no_grad()
+    def predict(self, images_BCHW: Float[Tensor, "B C H W"]) -> dict[str, Float[Tensor, "B N H W"]]:
+        """Class probabilities of each judged network, fp32, from one pass; `mean` averages the softmaxes."""
+        outputs = self.forward_networks(images_BCHW)
+        probs = {name: out.logits_BCHW.float().softmax(dim=1) for name, out in outputs.items()}
+        if "mean" in self.judged:
+            probs["mean"] = torch.stack(list(probs.values())).mean(dim=0)
+        return probs
+
+    @torch.no_grad()
+    def embed(
+        self, images_BCHW: Float[Tensor, "B C H W"], network: str = "a"
+    ) -> Float[Tensor, "B F h w"]:
+        """The stride-2 decoder map of one network: what the contrast reads, fp32."""
+        return self.forward_networks(images_BCHW)[network].features.float()

@@ -1,0 +1,14 @@
+"""Labelled-only training of one network: the lower bound of every table, and the upper bound with all labels."""
+
+from dacl.losses.supervised import supervised_loss
+from dacl.methods.base import Batch, Method, Terms
+
+
+class Supervised(Method):
+    """0.5 (CE + Dice) on the labelled slices; unlabelled slices are not drawn."""
+
+    def losses(self, batch: Batch, step: int) -> Terms:
+        """L_sup of network a."""
+        logits = self.forward_networks(batch.images_BCHW)["a"].logits_BCHW
+        loss = supervised_loss(logits[: batch.labeled], batch.labels_AHW)
+        return Terms(loss, {"supervised": loss.detach()}, {"supervised": 1.0})

@@ -1,0 +1,159 @@
+"""Checkpoints: everything that resuming needs in one file, written atomically, read without running any code."""
+
+import os
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dacl.config import Config, resolve
+from dacl.errors import DaclError
+from dacl.methods import METHODS
+from dacl.methods.base import Method
+
+FORMAT = 1
+WHICH = ("best", "latest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMeta:
+    """What a checkpoint knows of its data."""
+
+    dataset_name: str
+    dataset_root: str
+    dataset_fingerprint: str
+    class_names: tuple[str, ...]
+    channels: int
+    synthetic: bool
+    intensity: str
+    split_name: str
+    split_hash: str
+    labeled_patients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A method read from a checkpoint, in evaluation mode, fp32."""
+
+    method: Method
+    config: Config
+    step: int
+    path: Path
+    run_dir: Path
+    meta: RunMeta
+    best: dict[str, Any] | None
+    """Step and Dice of the best validation so far."""
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` so that `path` holds the old file or the new one, never a part.
+
+    Raises:
+        DaclError: the disk is full or not writable; the old file is intact.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise DaclError(
+            f"could not write checkpoint {path}: {error}",
+            "free some disk space; the checkpoint before it is intact, go on with `dacl train --resume`",
+        ) from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The state that `save` wrote, on the CPU; `weights_only=True`, so that a hostile file runs nothing.
+
+    Raises:
+        DaclError: missing, truncated, hostile, or of another program or version.
+    """
+    if not path.is_file():
+        raise DaclError(
+            f"no checkpoint {path}", "give a run folder or a .pt file that `dacl train` wrote"
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DaclError(
+            f"{path} holds objects that are not weights; it was not read ({_first_line(error)})",
+            "use only checkpoints that `dacl train` wrote",
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise DaclError(
+            f"{path} is damaged or is no checkpoint: {_first_line(error)}",
+            "use the other checkpoint of the run (best.pt, latest.pt) or train again",
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        found = state.get("format") if isinstance(state, dict) else type(state).__name__
+        raise DaclError(
+            f"{path} is no dacl checkpoint of format {FORMAT} (found {found!r})",
+            "use a checkpoint that this version of dacl wrote",
+        )
+    return state
+
+
+def locate(path: Path, which: str = "best") -> Path:
+    """The checkpoint file of a run folder, or the file itself.
+
+    Raises:
+        DaclError: neither a run folder nor a file.
+    """
+    if path.is_dir():
+        checkpoint = path / f"{which}.pt"
+        if not checkpoint.is_file():
+            held = [name for name in WHICH if (path / f"{name}.pt").is_file()]
+            raise DaclError(
+                f"{path} holds no {which}.pt",
+                f"it holds {held[0]}.pt: --checkpoint {held[0]}"
+                if held
+                else "is this the folder of a run?",
+            )
+        return checkpoint
+    return path
+
+
+def load_trained(path: Path, device: torch.device, which: str = "best") -> Trained:
+    """The method of a run folder or checkpoint, ready to predict on `device`.
+
+    Raises:
+        DaclError: see `locate` and `load`.
+    """
+    checkpoint = locate(path, which)
+    state = load(checkpoint)
+    try:
+        config = resolve(state["config"]["preset"], state["config"])
+        meta = read_meta(state)
+        method = METHODS[config.method](config, meta.channels, len(meta.class_names))
+        method.load_state_dict(state["method"])
+        step, best = int(state["step"]), state["best"]
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise DaclError(
+            f"{checkpoint} does not hold what a checkpoint of dacl holds: {_first_line(error)}",
+            "use a checkpoint that this version of dacl wrote",
+        ) from error
+    method.eval()
+    return Trained(method.to(device), config, step, checkpoint, checkpoint.parent, meta, best)
+
+
+def read_meta(state: dict[str, Any]) -> RunMeta:
+    """The data block of a checkpoint's state."""
+    values = dict(state["meta"])
+    for name in ("class_names", "labeled_patients"):
+        values[name] = tuple(values[name])
+    return RunMeta(**values)
+
+
+def pack_meta(meta: RunMeta) -> dict[str, Any]:
+    """The inverse of `read_meta`: plain values only."""
+    return asdict(meta)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,64 @@
+"""What a step sees: labelled and unlabelled slices, drawn and augmented."""
+
+import torch
+from torch import Tensor
+
+from dacl.config import Config
+from dacl.data.augment import draw_placements
+from dacl.data.pool import SlicePool
+from dacl.data.prepared import PreparedDataset
+from dacl.data.sampler import ShuffledStream
+from dacl.methods.base import Batch
+
+
+class Feed:
+    """The two streams of a run. The unlabelled pool is built without opening a label.
+
+    Args:
+        config: batch sizes, image geometry, seed, labelled patients.
+        dataset: the prepared data.
+        device: where the pixels stay and the batches appear.
+        unlabeled: whether the method wants unlabelled slices.
+
+    Raises:
+        DaclError: `config.labeled` does not fit the split, or a case cannot be read.
+    """
+
+    def __init__(
+        self, config: Config, dataset: PreparedDataset, device: torch.device, *, unlabeled: bool
+    ) -> None:
+        self.seed = config.seed
+        self.labeled_patients = dataset.labeled(config.labeled)
+        self.unlabeled_patients = dataset.split.train[config.labeled :] if unlabeled else ()
+        own = dataset.cases(self.labeled_patients)
+        self.labeled_cases = [case for case in own if case.has_label]
+        unlabeled_cases = dataset.cases(self.unlabeled_patients)
+        if unlabeled:  # a frame without a mask of a labelled patient is an unlabelled scan
+            unlabeled_cases += [case for case in own if not case.has_label]
+
+        optim, image = config.optim, config.image
+        self.labeled = SlicePool(dataset, self.labeled_cases, image, labels=True, device=device)
+        self._labeled_order = ShuffledStream(
+            len(self.labeled), optim.batch_labeled, self.seed, "labeled"
+        )
+        self.unlabeled: SlicePool | None = None
+        if unlabeled_cases:
+            self.unlabeled = SlicePool(dataset, unlabeled_cases, image, labels=False, device=device)
+            self._unlabeled_order = ShuffledStream(
+                len(self.unlabeled), optim.batch_unlabeled, self.seed, "unlabeled"
+            )
+
+    def batch(self, step: int) -> Batch:
+        """The batch of step `step`: a function of the seed and the step, so that nothing has to be saved."""
+        images_BCHW, labels_AHW = self._patches(self.labeled, self._labeled_order, "labeled", step)
+        assert labels_AHW is not None
+        if self.unlabeled is not None:
+            more, _ = self._patches(self.unlabeled, self._unlabeled_order, "unlabeled", step)
+            images_BCHW = torch.cat([images_BCHW, more])
+        return Batch(images_BCHW, labels_AHW)
+
+    def _patches(
+        self, pool: SlicePool, order: ShuffledStream, name: str, step: int
+    ) -> tuple[Tensor, Tensor | None]:
+        index = order.at(step)
+        return pool.patches(index, draw_placements(len(index), self.seed, "augment", name, step))

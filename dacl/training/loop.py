@@ -1,0 +1,336 @@
+"""The training loop: draw, augment, losses, step, after_step, log, validate, checkpoint.
+
+A run is a folder: run.json, config.toml, metrics.jsonl, progress.png, latest.pt, best.pt. Every random draw is either
+a function of (seed, purpose, step) or lies in the torch states that the checkpoint holds, so that on the CPU a run
+killed at any moment and resumed ends with the same bits as one left alone.
+"""
+
+import copy
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dacl import protocol
+from dacl.config import Config, resolve, to_toml
+from dacl.data.prepared import PreparedDataset
+from dacl.errors import DaclError
+from dacl.methods import METHODS
+from dacl.methods.base import Terms
+from dacl.training import checkpoint
+from dacl.training.device import device_name, peak_memory_mb, pick_device, use_bf16
+from dacl.training.feed import Feed
+from dacl.training.journal import Journal, Record
+from dacl.training.report import Listener, Plan, Summary
+from dacl.training.schedule import poly_lr, set_lr
+from dacl.training.validation import validation_dice
+
+
+class Diverged(DaclError):
+    """A loss became NaN or infinite."""
+
+
+class Trainer:
+    """One run, fresh or resumed.
+
+    Args:
+        config: what to run.
+        dataset: the prepared data.
+        run_dir: where the run is written; created by `run`.
+        resume_from: state of the checkpoint to go on from.
+
+    Raises:
+        DaclError: the data cannot serve the request, or the device is absent.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        dataset: PreparedDataset,
+        run_dir: Path,
+        resume_from: dict[str, Any] | None = None,
+    ) -> None:
+        self.config, self.dataset, self.run_dir = config, dataset, run_dir
+        self.device = pick_device(config.device)
+        if self.device.type == "cpu":
+            torch.use_deterministic_algorithms(True)
+        method_class = METHODS[config.method]
+        self.feed = Feed(config, dataset, self.device, unlabeled=method_class.uses_unlabeled)
+        self.val_cases = [case for case in dataset.cases(dataset.split.val) if case.has_label]
+
+        self.method = method_class(config, channels=1, classes=len(dataset.class_names)).to(
+            self.device
+        )
+        self.method.bf16 = use_bf16(config.precision, self.device)
+        if config.compile:
+            for network in self.method.networks.values():
+                network.compile()
+        optim = config.optim
+        self.optimizer = torch.optim.SGD(
+            self.method.parameters(),
+            lr=optim.lr,
+            momentum=optim.momentum,
+            weight_decay=optim.weight_decay,
+        )
+        torch.manual_seed(config.seed)  # dropout, the one consumer of torch's own stream
+        self.step = 0
+        self.best: dict[str, Any] | None = None
+        self._since_log: list[Tensor] = []
+        self.notes: list[str] = []
+        if resume_from is not None:
+            self._restore(resume_from)
+
+    @classmethod
+    def resume(cls, run_dir: Path, dataset_root: Path | None = None) -> "Trainer":
+        """Go on from a run's latest.pt.
+
+        Raises:
+            DaclError: no such run, a damaged checkpoint, a finished run, or data that changed since.
+        """
+        state = checkpoint.load(checkpoint.locate(run_dir, "latest"))
+        config = resolve(state["config"]["preset"], state["config"])
+        meta = checkpoint.read_meta(state)
+        dataset = PreparedDataset.open(dataset_root or Path(meta.dataset_root))
+        found = (dataset.fingerprint, dataset.split.hash)
+        if found != (meta.dataset_fingerprint, meta.split_hash):
+            raise DaclError(
+                f"{dataset.root} is not the data that {run_dir} was trained on "
+                f"(split {meta.split_name}, fingerprint {meta.dataset_fingerprint[:12]})",
+                "name the folder it was trained on with --data",
+            )
+        if state["step"] >= config.optim.steps:
+            raise DaclError(
+                f"{run_dir} is finished: {state['step']} of {config.optim.steps} steps",
+                f"evaluate it: dacl evaluate {run_dir}",
+            )
+        return cls(config, dataset, run_dir, resume_from=state)
+
+    def run(self, listener: Listener, should_stop: Callable[[], bool] = lambda: False) -> Summary:
+        """Train to the end, or until `should_stop` answers true between two steps; either way latest.pt is written."""
+        every, total = self.config.journal, self.config.optim.steps
+        self._open_folder()
+        listener.planned(self.plan())
+        self._clock = (time.perf_counter(), self.step)
+        self.method.train()
+        while self.step < total:
+            self._train_step()
+            listener.stepped(self.step)
+            last = self.step == total
+            if self.step % every.log_every == 0 or last:
+                listener.logged(self._log())
+            if self.val_cases and (self.step % every.validate_every == 0 or last):
+                listener.validated(self._validate())
+            stop = should_stop()
+            if self.step % every.checkpoint_every == 0 or last or stop:
+                self._save("latest")
+            if stop:
+                break
+        self.journal.draw()
+        return Summary(self.run_dir, self.step, self.step == total, self.best)
+
+    def _train_step(self) -> None:
+        set_lr(self.optimizer, poly_lr(self.step, self.config.optim))
+        terms = self.method.losses(self.feed.batch(self.step), self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms.total.backward()
+        self.optimizer.step()
+        self.method.after_step(self.step)
+        self._terms = terms
+        self._since_log.append(torch.stack([terms.total.detach(), *terms.parts.values()]))
+        self.step += 1
+
+    def _log(self) -> Record:
+        """Means of the losses since the last record; diagnostics and weights of the last step."""
+        means = self._checked_losses().mean(dim=0).tolist()
+        terms: Terms = self._terms
+        names = self.dataset.class_names[1:]
+        record: Record = {
+            "kind": "train",
+            "step": self.step,
+            "loss": means[0],
+            "parts": dict(zip(terms.parts, means[1:], strict=True)),
+            "weights": terms.weights,
+            "lr": poly_lr(self.step - 1, self.config.optim),
+            "diagnostics": {
+                key: dict(zip(names, values.tolist(), strict=True))
+                for key, values in terms.diagnostics.items()
+            },
+            "wall": self._wall(),
+        }
+        self._since_log = []
+        self.journal.append(record)
+        return record
+
+    def _checked_losses(self) -> Tensor:
+        """The losses since the last record, on the CPU.
+
+        Raises:
+            Diverged: one of them is not finite. Read here rather than every step: each look waits for the device.
+        """
+        if not self._since_log:
+            return torch.zeros(0)
+        losses = torch.stack(self._since_log).double().cpu()
+        broken = (~losses.isfinite()).nonzero()
+        if len(broken):
+            row, column = broken[0].tolist()
+            step = self.step - len(losses) + row + 1
+            names = ["total", *self._terms.parts]
+            term = next(
+                (names[c] for c in range(1, len(names)) if not losses[row, c].isfinite()),
+                names[column],
+            )
+            good = self.run_dir / "latest.pt"
+            raise Diverged(
+                f"the loss is not finite at step {step}: term {term!r} is {losses[row, names.index(term)]:g}",
+                f"last good checkpoint: {good if good.exists() else 'none yet'}; "
+                "try a lower learning rate (--lr) or --precision fp32",
+            )
+        return losses
+
+    def _validate(self) -> Record:
+        classes = self.dataset.class_names
+        per_class = validation_dice(self.method, self.dataset, self.val_cases, self.device)
+        record: Record = {
+            "kind": "val",
+            "step": self.step,
+            "dice": {
+                name: dict(zip(classes[1:], values.tolist(), strict=True))
+                for name, values in per_class.items()
+            },
+            "mean_dice": {name: float(values.mean()) for name, values in per_class.items()},
+            "wall": self._wall(),
+        }
+        self.journal.append(record)
+        judged = record["mean_dice"]["a"]
+        if self.best is None or judged > self.best["dice"]:
+            self.best = {"step": self.step, "dice": judged}
+            self._save("best")
+        self.journal.draw()
+        self._clock = (time.perf_counter(), self.step)
+        return record
+
+    def plan(self) -> Plan:
+        """What is about to happen, with a time estimate from one step of a copy."""
+        return Plan(
+            run_dir=self.run_dir,
+            config=self.config,
+            dataset=self.dataset,
+            device=device_name(self.device),
+            bf16=self.method.bf16,
+            threads=torch.get_num_threads(),
+            labeled_volumes=len(self.feed.labeled_cases),
+            labeled_slices=len(self.feed.labeled),
+            unlabeled_patients=len(self.feed.unlabeled_patients),
+            unlabeled_slices=len(self.feed.unlabeled) if self.feed.unlabeled else 0,
+            val_patients=len({case.patient for case in self.val_cases}),
+            start_step=self.step,
+            estimated_seconds=self._estimate_seconds(),
+            notes=tuple(self.notes),
+        )
+
+    def _estimate_seconds(self) -> float:
+        """Time of the second of two steps on a copy, and of one validation volume, scaled to what is left."""
+        method = copy.deepcopy(self.method)
+        cuda = [self.device] if self.device.type == "cuda" else []
+        total = self.config.optim.steps
+        with torch.random.fork_rng(devices=cuda):
+            for _ in range(2):
+                start = time.perf_counter()
+                loss = method.losses(self.feed.batch(self.step), total - 1).total
+                loss.backward()
+                loss.item()
+                step_seconds = time.perf_counter() - start
+        val_seconds = 0.0
+        if self.val_cases:
+            case = self.val_cases[0]
+            start = time.perf_counter()
+            validation_dice(method, self.dataset, [case], self.device)
+            slices = sum(other.shape_ZHW[0] for other in self.val_cases)
+            val_seconds = (time.perf_counter() - start) * slices / case.shape_ZHW[0]
+        left = total - self.step
+        return left * step_seconds + left / self.config.journal.validate_every * val_seconds
+
+    def _wall(self) -> dict[str, float]:
+        start, step = self._clock
+        seconds = time.perf_counter() - start
+        return {
+            "time": time.time(),
+            "steps_per_second": (self.step - step) / seconds if seconds > 0 else 0.0,
+            "peak_memory_mb": peak_memory_mb(self.device),
+        }
+
+    def meta(self) -> checkpoint.RunMeta:
+        """What the checkpoint remembers of the data."""
+        dataset = self.dataset
+        return checkpoint.RunMeta(
+            dataset_name=dataset.name,
+            dataset_root=str(dataset.root),
+            dataset_fingerprint=dataset.fingerprint,
+            class_names=dataset.class_names,
+            channels=1,
+            synthetic=dataset.synthetic,
+            intensity=dataset.intensity,
+            split_name=dataset.split.name,
+            split_hash=dataset.split.hash,
+            labeled_patients=self.feed.labeled_patients,
+        )
+
+    def _open_folder(self) -> None:
+        """Write run.json and config.toml, or cut the journal back to the checkpoint of a resumed run."""
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self.journal = Journal(self.run_dir, tensorboard=self.config.journal.tensorboard)
+        if self.step > 0:
+            self.journal.cut(self.step)
+            return
+        provenance = protocol.provenance(
+            method=self.config.method,
+            preset=self.config.preset,
+            seed=self.config.seed,
+            device=device_name(self.device),
+            precision="bf16" if self.method.bf16 else "fp32",
+            threads=torch.get_num_threads(),
+        )
+        run = {
+            "provenance": provenance,
+            "data": checkpoint.pack_meta(self.meta()),
+            "config": self.config.model_dump(mode="json"),
+        }
+        (self.run_dir / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        (self.run_dir / "config.toml").write_text(to_toml(self.config), encoding="utf-8")
+        (self.run_dir / "metrics.jsonl").write_text("", encoding="utf-8")
+
+    def _save(self, name: str) -> None:
+        self._checked_losses()  # a checkpoint is never newer than a NaN
+        rng = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            rng["cuda"] = torch.cuda.get_rng_state(self.device)
+        state = {
+            "step": self.step,
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": rng,
+            "since_log": [losses.cpu() for losses in self._since_log],
+            "best": self.best,
+            "config": self.config.model_dump(mode="json"),
+            "meta": checkpoint.pack_meta(self.meta()),
+            "threads": torch.get_num_threads(),
+        }
+        checkpoint.save(self.run_dir / f"{name}.pt", state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"]["cpu"])
+        if self.device.type == "cuda" and "cuda" in state["rng"]:
+            torch.cuda.set_rng_state(state["rng"]["cuda"], self.device)
+        self.step, self.best = state["step"], state["best"]
+        self._since_log = [losses.to(self.device) for losses in state["since_log"]]
+        if state["threads"] != torch.get_num_threads():
+            self.notes.append(
+                f"the run began with {state['threads']} threads and goes on with {torch.get_num_threads()}: "
+                "results will be equally good, but not the same bits"
+            )

@@ -1,0 +1,52 @@
+"""What a run tells whoever shows it; the library prints nothing."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from dacl.config import Config
+from dacl.data.prepared import PreparedDataset
+from dacl.training.journal import Record
+
+
+class Plan(NamedTuple):
+    """What a run is about to do; the first lines a user reads."""
+
+    run_dir: Path
+    config: Config
+    dataset: PreparedDataset
+    device: str
+    bf16: bool
+    threads: int
+    labeled_volumes: int
+    labeled_slices: int
+    unlabeled_patients: int
+    unlabeled_slices: int
+    val_patients: int
+    start_step: int
+    estimated_seconds: float
+    notes: tuple[str, ...]
+
+
+class Summary(NamedTuple):
+    """How a run ended."""
+
+    run_dir: Path
+    step: int
+    finished: bool
+    best: dict[str, Any] | None
+
+
+class Listener(Protocol):
+    """Whoever shows the run; the library prints nothing."""
+
+    def planned(self, plan: Plan) -> None:
+        """Before the first step."""
+
+    def stepped(self, step: int) -> None:
+        """After every step; `step` counts those done."""
+
+    def logged(self, record: Record) -> None:
+        """A training record was written."""
+
+    def validated(self, record: Record) -> None:
+        """A validation record was written."""

@@ -1,0 +1,129 @@
+"""How a training run looks in a terminal: a bar that lives, and plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dacl_cli import console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from dacl.training.journal import Record
+    from dacl.training.report import Plan
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `7 min`, `1 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class TrainingView:
+    """Listens to a run and shows it on stderr.
+
+    Args:
+        bar: a Rich progress bar, or None for plain lines.
+    """
+
+    def __init__(self, bar: Progress | None) -> None:
+        self._bar = bar
+        self._task: TaskID | None = None
+        self._total = 0
+
+    def planned(self, plan: Plan) -> None:
+        """The first lines: what is trained on what, where, for how long."""
+        config, dataset = plan.config, plan.dataset
+        optim, image = config.optim, config.image
+        self._total = optim.steps
+        synthetic = " (synthetic)" if dataset.synthetic else ""
+        unlabeled = (
+            f"{plan.unlabeled_patients} unlabelled patients = {plan.unlabeled_slices} slices"
+            if plan.unlabeled_slices
+            else "no unlabelled slices drawn"
+        )
+        field = (
+            f"slices resized to {image.patch_size}x{image.patch_size}"
+            if image.geometry == "resize"
+            else f"{image.spacing_mm:g} mm in plane, {image.patch_size}x{image.patch_size} crops"
+        )
+        batch = f"{optim.batch_labeled}" + (
+            f"+{optim.batch_unlabeled}" if plan.unlabeled_slices else ""
+        )
+        lines = [
+            f"{config.method}, preset {config.preset}, seed {config.seed} -> {plan.run_dir}",
+            f"{dataset.name}{synthetic}, split {dataset.split.name}: "
+            f"{config.labeled} labelled patients = {plan.labeled_volumes} volumes = "
+            f"{plan.labeled_slices} slices; {unlabeled}; {plan.val_patients} validation patients",
+            f"{field}, {batch} slices a step, {optim.steps} steps; {plan.device}, "
+            f"{'bf16' if plan.bf16 else 'fp32'}, {plan.threads} threads",
+            f"about {duration(plan.estimated_seconds)}"
+            + (f", going on from step {plan.start_step}" if plan.start_step else ""),
+        ]
+        unknown = image.geometry == "resample" and not any(
+            case.spacing_mm for case in dataset.infos.values()
+        )
+        if unknown:
+            lines.append("spacing unknown: slices keep their own pixel grid")
+        for line in [*lines, *plan.notes]:
+            console.note(line, style="")
+        if self._bar is not None:
+            self._task = self._bar.add_task(
+                "training", total=optim.steps, completed=plan.start_step, detail=""
+            )
+
+    def stepped(self, step: int) -> None:
+        """Move the bar."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=step)
+
+    def logged(self, record: Record) -> None:
+        """Losses, speed and memory: in the bar, or as a line."""
+        parts = "  ".join(f"{name} {value:.3f}" for name, value in record["parts"].items())
+        wall = record["wall"]
+        detail = f"{parts}  {wall['steps_per_second']:.1f} steps/s  {wall['peak_memory_mb'] / 1000:.1f} GB"
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, detail=detail)
+            return
+        speed = wall["steps_per_second"]
+        left = f"  {duration((self._total - record['step']) / speed)} left" if speed else ""
+        console.note(f"step {record['step']}/{self._total}  {detail}{left}", style="")
+
+    def validated(self, record: Record) -> None:
+        """Validation Dice per class of every network, one line each."""
+        for network, dice in record["dice"].items():
+            classes = "  ".join(f"{name} {100 * value:.1f}" for name, value in dice.items())
+            console.note(
+                f"step {record['step']}  validation Dice %  network {network}: "
+                f"mean {100 * record['mean_dice'][network]:.1f}  ({classes})",
+                style="",
+            )
+
+
+@contextmanager
+def training_view() -> Iterator[TrainingView]:
+    """A view with a live bar on a terminal, with plain lines elsewhere."""
+    if not console.err.is_terminal:
+        yield TrainingView(None)
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: list[Any] = [
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
+    ]
+    with Progress(*columns, console=console.err) as bar:
+        yield TrainingView(bar)
