@@ -7,7 +7,7 @@ slices of different sizes share a batch and nothing is interpolated twice.
 Legend: B slices, S side of the patch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -27,6 +27,10 @@ class Placement:
     degrees_B: Float[Tensor, "B"]
     shift_B2: Float[Tensor, "B 2"]
     """Where a crop lies between its extreme positions, (row, column) in [0, 1)."""
+
+    def to(self, device: torch.device) -> "Placement":
+        """The same placement on another device."""
+        return Placement(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def draw_placements(count: int, *key: int | str) -> Placement:

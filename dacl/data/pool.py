@@ -72,7 +72,9 @@ class SlicePool:
                 f"{dataset.root} has no {'labelled ' if labels else ''}case to draw from",
                 "choose another --labeled, or prepare more cases",
             )
-        self.size_S2 = torch.tensor(sizes)
+        # A GPU traces its own lookups; MPS has no double precision, which they need to equal scipy's.
+        self._traced_on = device if device.type == "cuda" else torch.device("cpu")
+        self.size_S2 = torch.tensor(sizes, device=self._traced_on)
         pixels_S = self.size_S2.prod(dim=1)
         self.offset_S = pixels_S.cumsum(0) - pixels_S
         self.pixels = _joined(images, device)
@@ -83,8 +85,9 @@ class SlicePool:
 
     def patches(self, index_B: Int[Tensor, "B"], placement: Placement) -> Patches:
         """Augmented patches of the slices `index_B`; what lies outside a slice is 0, background."""
+        index_B = index_B.to(self._traced_on)
         size_B2 = self.size_S2[index_B]
-        rows, columns, inside = source_pixels(placement, size_B2, self.image)
+        rows, columns, inside = source_pixels(placement.to(self._traced_on), size_B2, self.image)
         flat = self.offset_S[index_B][:, None, None] + rows * size_B2[:, 1, None, None] + columns
         flat = flat.where(inside, 0).to(self.device)
         inside = inside.to(self.device)
