@@ -8,15 +8,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from enum import IntEnum
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from dacl import __version__
 from dacl.errors import DaclError
-from dacl_cli import console
+from dacl_cli import console, doctor, evaluate, preprocess, train
 
 
 class ExitCode(IntEnum):
@@ -36,12 +35,25 @@ EXIT_CODES = {
 }
 _EPILOG = "Exit codes: " + "; ".join(f"{code.value} {text}" for code, text in EXIT_CODES.items())
 
+
+class _InOrder(TyperGroup):
+    """Lists the commands in the order of the work, not groups last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
+_ORDER = ("preprocess", "train", "evaluate", "doctor")
+
 app = typer.Typer(
     name="dacl",
+    cls=_InOrder,
     help="Train segmentation networks from a few annotated scans and many unannotated ones.",
     epilog=_EPILOG + ".",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Markdown leaves square brackets alone and shows `code` as code.
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
@@ -68,14 +80,10 @@ def root(
     """Train segmentation networks from a few annotated scans and many unannotated ones."""
 
 
-for _name in ("preprocess", "train", "evaluate", "doctor"):
-    if find_spec(f"dacl_cli.{_name}") is None:
-        continue
-    _module = import_module(f"dacl_cli.{_name}")
-    if _name == "preprocess":
-        app.add_typer(_module.app, name=_name)
-    else:
-        app.command(_name)(getattr(_module, _name))
+app.add_typer(preprocess.app, name="preprocess")
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("doctor")(doctor.doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

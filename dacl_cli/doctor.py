@@ -17,9 +17,10 @@ import typer
 
 import dacl
 from dacl_cli import console
+from dacl_cli.datasets import DOWNLOAD, prepared_folders
 
 DOWNLOADS = {
-    "acdc": "https://www.creatis.insa-lyon.fr/Challenge/acdc/ (free, after registration)",
+    "acdc": f"{DOWNLOAD} (free, after registration)",
     "ssl4mis": "https://github.com/HiLab-git/SSL4MIS (the community's h5 copy of ACDC)",
 }
 _GIB = 2**30
@@ -42,7 +43,6 @@ def doctor(
         "dacl": dacl.__version__,
         "machine": inspect_machine(Path.cwd()),
         "torch": torch_state,
-        "preset": default_preset(torch_state),
         "packages": packages,
         "extras": optional_extras(),
         "datasets": found_datasets(Path("data")),
@@ -61,7 +61,6 @@ def doctor(
 
 def inspect_machine(folder: Path) -> dict[str, Any]:
     """Python, platform, cores, memory and the free disk space of `folder`."""
-    flags = _cpu_flags()
     return {
         "python": platform.python_version(),
         "executable": sys.executable,
@@ -69,21 +68,9 @@ def inspect_machine(folder: Path) -> dict[str, Any]:
         "cpu_cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
-        "cpu_bf16": [flag for flag in ("avx512_bf16", "amx_bf16", "bf16") if flag in flags],
         "ram_gib": _ram_gib(),
         "disk_free_gib": round(shutil.disk_usage(folder).free / _GIB, 1),
     }
-
-
-def _cpu_flags() -> set[str]:
-    """Instruction sets by Linux's names; empty where the system does not list them."""
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return set()
-    lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
-    # x86 writes "flags", ARM "Features".
-    found = (line for line in lines if line.lower().startswith(("flags", "features")))
-    return set(next(found, "").partition(":")[2].split())
 
 
 def _ram_gib() -> float | None:
@@ -94,9 +81,11 @@ def _ram_gib() -> float | None:
 
 
 def inspect_torch() -> dict[str, Any]:
-    """The version and build of torch, build and the devices it sees."""
+    """The version and build of torch, the devices it sees, and what `dacl train` would take."""
     try:
         import torch
+
+        from dacl.training.device import default_preset, has_fast_bf16, pick_device
     except Exception as error:
         # A mismatched build fails with whatever its libraries raise, and doctor is there to say so.
         return {"status": _BROKEN, "problem": f"{type(error).__name__}: {error}"}
@@ -104,24 +93,19 @@ def inspect_torch() -> dict[str, Any]:
         {"name": p.name, "memory_gib": round(p.total_memory / _GIB, 1)}
         for p in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
     ]
+    chosen = pick_device("auto")
     return {
         "status": _OK,
         "version": torch.__version__,
         "build": f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU",
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cpu_fast_bf16": has_fast_bf16(torch.device("cpu")),
         "cuda": cuda,
         "mps": torch.backends.mps.is_available(),
+        "device": chosen.type,
+        "preset": default_preset(chosen),
     }
-
-
-def default_preset(torch_state: dict[str, Any]) -> dict[str, str]:
-    """The preset that `dacl train` would take here, and why."""
-    if torch_state.get("cuda"):
-        return {"name": "paper", "why": f"a GPU is there: {torch_state['cuda'][0]['name']}"}
-    if torch_state.get("mps"):
-        return {"name": "paper", "why": "a GPU is there: Apple MPS"}
-    return {"name": "small", "why": "no GPU is there"}
 
 
 def _checkout() -> Path | None:
@@ -211,11 +195,11 @@ def _repair() -> str:
 def found_datasets(root: Path) -> list[dict[str, Any]]:
     """The prepared datasets directly under `root`."""
     found = []
-    for path in sorted(root.glob("*/dataset.json")):
-        content = _read_json(path)
+    for folder in prepared_folders(root):
+        content = _read_json(folder / "dataset.json")
         found.append(
             {
-                "folder": str(path.parent),
+                "folder": str(folder),
                 "name": content.get("name", "unreadable"),
                 "cases": len(content.get("cases", ())),
                 "synthetic": content.get("synthetic"),
@@ -245,17 +229,16 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _show(report: dict[str, Any]) -> None:
-    machine, torch_state, preset = report["machine"], report["torch"], report["preset"]
+    machine = report["machine"]
     ram = "unknown" if machine["ram_gib"] is None else f"{machine['ram_gib']} GiB"
     facts = [
         ("dacl", report["dacl"]),
         ("Python", f"{machine['python']} ({machine['executable']})"),
         ("Platform", machine["platform"]),
-        ("CPU", f"{machine['cpu_cores']} cores, bf16: {', '.join(machine['cpu_bf16']) or 'no'}"),
+        ("CPU", f"{machine['cpu_cores']} cores"),
         ("Memory", ram),
         ("Free disk", f"{machine['disk_free_gib']} GiB in this folder"),
-        *_torch_facts(torch_state),
-        ("Preset", f"{preset['name']} by default: {preset['why']}"),
+        *_torch_facts(report["torch"]),
     ]
     console.table(("", ""), facts, header=False)
     console.say("")
@@ -295,7 +278,13 @@ def _torch_facts(state: dict[str, Any]) -> list[tuple[str, str]]:
     gpus = [f"{gpu['name']} ({gpu['memory_gib']} GiB)" for gpu in state["cuda"]]
     gpus += ["Apple MPS"] if state["mps"] else []
     build = f"{state['version']}, {state['build']} build, {state['threads']} threads"
+    bf16 = "fast" if state["cpu_fast_bf16"] else "slow, so `--precision auto` takes fp32"
+    why = f"device {state['device']}"
+    if state["device"] != "cuda":
+        why += ", no CUDA GPU that torch can use"
     return [
-        ("torch", f"{build}, {state['cpu_capability']}"),
+        ("torch", build),
+        ("CPU in torch", f"{state['cpu_capability']}, bf16 {bf16}"),
         ("GPU", ", ".join(gpus) or "none that torch can use"),
+        ("Preset", f"{state['preset']} by default: {why}"),
     ]
