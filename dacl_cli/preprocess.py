@@ -160,13 +160,13 @@ def _show(report: Report) -> None:
         console.findings(report.findings, title="Left out, because of")
         console.note(f"{len(report.skipped)} cases left out: {', '.join(report.skipped)}", "yellow")
     kind = "synthetic, " if report.synthetic else ""
+    console.say(f"{report.name} ({kind}intensity {report.intensity}), split {report.split}", "bold")
     console.table(
         ("", "patients", "volumes", "labeled volumes", "slices"),
         [
             (name, part.patients, part.volumes, part.labeled_volumes, part.slices)
             for name, part in report.parts.items()
         ],
-        title=f"{report.name} ({kind}intensity {report.intensity}), split {report.split}",
         right=("patients", "volumes", "labeled volumes", "slices"),
     )
     counts = ", ".join(f"{n} -> {slices}" for n, slices in report.labeled_slices.items())
@@ -195,7 +195,8 @@ def _show(report: Report) -> None:
         kept = report.volumes - report.written
         suffix = f" ({report.written} cases written, {kept} were there)" if kept else ""
         console.say(f"Prepared in {report.root}{suffix}", "bold")
-        console.say(f"Next: dacl train --data {report.root} --labeled 3")
+        labeled = min(3, report.parts["train"].patients)
+        console.say(f"Next: dacl train --data {report.root} --labeled {labeled}")
 
 
 def _against_published(report: Report) -> str:

@@ -1,0 +1,228 @@
+import json
+import shutil
+
+import pytest
+
+from dacl.data.prepare import BadCases, prepare
+from dacl.data.prepared import PreparedDataset
+from dacl.errors import DaclError
+
+
+@pytest.fixture
+def raw(raw_acdc):
+    for number in range(1, 6):
+        raw_acdc.add(number)
+    return raw_acdc.raw
+
+
+def run(raw, out, **options):
+    return prepare("acdc", raw, out, **{"split": "random:0", **options})
+
+
+def files_of(folder):
+    """Content of a prepared dataset, but for the command that holds its path."""
+    contents = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.h5")}
+    index = json.loads((folder / "dataset.json").read_text())
+    del index["prepare_command"]
+    return contents, index, json.loads((folder / "splits.json").read_text())
+
+
+def gt(raw, patient, frame="01"):
+    return raw / f"training/{patient}/{patient}_frame{frame}_gt.nii.gz"
+
+
+def test_the_report_is_counted_in_the_data(raw, tmp_path):
+    report = run(raw, tmp_path / "out")
+    assert (report.name, report.synthetic, report.intensity) == ("acdc", False, "minmax")
+    parts = {name: (p.patients, p.volumes, p.slices) for name, p in report.parts.items()}
+    assert parts == {"train": (3, 6, 18), "val": (1, 2, 6), "test": (1, 2, 6)}
+    assert report.labeled_slices == {1: 6, 3: 18}
+    assert report.published_slices == {}
+    assert report.spacing_mm == ((10.0, 1.5, 1.25), (10.0, 1.5, 1.25))
+    assert report.class_voxels == {"background": 2790, "RV": 270, "Myo": 270, "LV": 270}
+    assert (report.volumes, report.written) == (10, 10)
+    assert any("pixdim" in note and "10 of 10" in note for note in report.notes)
+
+
+def test_the_published_split_with_most_of_it_missing(raw, tmp_path):
+    report = prepare("acdc", raw, tmp_path / "out")
+    assert report.split == "ssl4mis"
+    assert len(report.missing) == 95
+    assert "patient099" in report.missing
+    # patient001 belongs to the published test list; 004, 005 and 003 to train, in this order.
+    assert PreparedDataset.open(tmp_path / "out").split.train == (
+        "patient004",
+        "patient005",
+        "patient003",
+    )
+    assert report.parts["test"].patients == 1
+
+
+def test_patients_outside_the_split_are_prepared_and_named(raw_acdc, raw, tmp_path):
+    raw_acdc.add(120, level="testing")
+    assert prepare("acdc", raw, tmp_path / "out").unused == ("patient120",)
+
+
+def test_several_workers_write_what_one_writes(raw, tmp_path):
+    run(raw, tmp_path / "one")
+    run(raw, tmp_path / "two", workers=2)
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+
+
+class Stop(Exception):
+    pass
+
+
+def test_an_interrupted_preparation_goes_on(raw, tmp_path):
+    def stop(stage, done, total):
+        if (stage, done) == ("write", 3):
+            raise Stop
+
+    out = tmp_path / "out"
+    with pytest.raises(Stop):
+        run(raw, out, progress=stop)
+    assert not (out / "dataset.json").exists()
+    (out / "cases/patient004_frame01.h5.partial").write_bytes(b"half")
+    assert run(raw, out).written == 7
+    run(raw, tmp_path / "whole")
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_only_changed_sources_are_written_again(raw_acdc, raw, tmp_path):
+    first = run(raw, tmp_path / "out")
+    assert run(raw, tmp_path / "out").written == 0
+    changed = raw_acdc.mask()
+    changed[0, 0, 0] = 1
+    raw_acdc.save(gt(raw, "patient002"), changed)
+    second = run(raw, tmp_path / "out")
+    assert second.written == 1
+    assert second.fingerprint != first.fingerprint
+
+
+def test_the_fingerprint_is_of_the_content(raw, tmp_path):
+    first = run(raw, tmp_path / "a").fingerprint
+    assert run(raw, tmp_path / "b", split="random:1").fingerprint == first
+    moved = tmp_path / "raw2/database"
+    shutil.copytree(raw, moved)
+    assert run(moved.parent, tmp_path / "c").fingerprint == first
+    assert run(raw, tmp_path / "d", rule="zscore").fingerprint != first
+
+
+def test_all_findings_at_once_and_nothing_written(raw_acdc, raw, tmp_path):
+    gt(raw, "patient001").write_bytes(gt(raw, "patient001").read_bytes()[:-9])
+    raw_acdc.save(gt(raw, "patient002"), raw_acdc.mask() * 0)
+    (raw / "training/patient003/Info.cfg").unlink()
+    with pytest.raises(BadCases) as caught:
+        run(raw, tmp_path / "out")
+    assert [f.case for f in caught.value.findings] == [
+        "patient003",
+        "patient001_frame01",
+        "patient002_frame01",
+    ]
+    assert caught.value.findings[1].file == "training/patient001/patient001_frame01_gt.nii.gz"
+    assert all(f.problem and f.fix for f in caught.value.findings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_cases_are_left_out_where_asked(raw, tmp_path):
+    gt(raw, "patient001").write_bytes(b"")
+    (raw / "training/patient003/Info.cfg").unlink()
+    report = run(raw, tmp_path / "out", skip_bad=True, split="ssl4mis")
+    assert report.skipped == ("patient001_frame01", "patient003_frame01", "patient003_frame09")
+    assert len(report.findings) == 2
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert "patient003" in dataset.split.missing
+    assert [info.id for info in dataset.cases(["patient001"])] == ["patient001_frame09"]
+    assert "--skip-bad" in dataset.prepare_command
+
+
+def test_only_checking_writes_nothing(raw, tmp_path):
+    report = run(raw, None)
+    assert report.root is None
+    assert report.parts["train"].slices == 18
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def copy_patient(raw, source, target):
+    shutil.copytree(raw / "training" / source, raw / "training" / target)
+    for path in (raw / "training" / target).glob("*.nii.gz"):
+        path.rename(path.with_name(path.name.replace(source, target)))
+
+
+def test_a_patient_copied_under_another_name_is_a_finding(raw, tmp_path):
+    copy_patient(raw, "patient002", "patient050")
+    with pytest.raises(BadCases) as caught:
+        run(raw, tmp_path / "out")
+    assert [f.case for f in caught.value.findings] == ["patient050_frame01", "patient050_frame09"]
+    assert "patient002_frame01" in caught.value.findings[0].problem
+
+
+def test_one_image_with_two_masks_is_a_note_that_names_the_parts(raw_acdc, raw, tmp_path):
+    # patient076 of ACDC is patient074, annotated a second time; ssl4mis-dev parts the two.
+    for patient in ("patient074", "patient076"):
+        copy_patient(raw, "patient002", patient)
+    shutil.rmtree(raw / "training/patient002")
+    for frame in ("01", "09"):
+        raw_acdc.save(gt(raw, "patient076", frame), raw_acdc.mask()[::-1].copy())
+    notes = prepare("acdc", raw, tmp_path / "out", split="ssl4mis-dev").notes
+    assert (
+        "patient074_frame01 and patient076_frame01 are one image with two masks, "
+        "one in train, the other in test"
+    ) in notes
+
+
+def test_folders_in_use_are_refused(raw, tmp_path):
+    with pytest.raises(DaclError, match="raw folder itself"):
+        run(raw, raw)
+    with pytest.raises(DaclError, match="not a prepared dataset"):
+        run(raw, raw.parent)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DaclError, match="is a file"):
+        run(raw, tmp_path / "file")
+    run(raw, tmp_path / "out")
+    marker = {"synthetic": True, "name": "phantom", "split": None}
+    (raw / "phantom.json").write_text(json.dumps(marker))
+    with pytest.raises(DaclError, match="holds the dataset 'acdc', this one is 'phantom'"):
+        run(raw, tmp_path / "out")
+
+
+def test_a_damaged_index_is_mended(raw, tmp_path):
+    run(raw, tmp_path / "out")
+    (tmp_path / "out/dataset.json").write_text("{")
+    assert run(raw, tmp_path / "out").written == 0
+    PreparedDataset.open(tmp_path / "out")
+
+
+def test_the_phantoms_own_split_is_the_default(raw, tmp_path):
+    split = {"train": ["patient002", "patient001"], "val": ["patient003"], "test": ["patient004"]}
+    marker = {"synthetic": True, "name": "phantom", "split": split}
+    (raw / "phantom.json").write_text(json.dumps(marker))
+    prepare("acdc", raw, tmp_path / "out")
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert dataset.synthetic
+    assert dataset.split.name == "phantom"
+    assert dataset.split.train == ("patient002", "patient001")
+
+
+def test_no_training_patients(raw_acdc, tmp_path):
+    raw_acdc.add(1)
+    with pytest.raises(DaclError, match="none of the training patients"):
+        prepare("acdc", raw_acdc.raw, tmp_path / "out")
+
+
+def test_nothing_usable(raw_acdc, tmp_path):
+    (raw_acdc.add(1) / "Info.cfg").unlink()
+    with pytest.raises(DaclError, match="no usable case"):
+        run(raw_acdc.raw, tmp_path / "out", skip_bad=True)
+
+
+def test_real_acdc(real_acdc, tmp_path):
+    report = prepare("acdc", real_acdc, tmp_path / "out", workers=2)
+    assert report.labeled_slices[3] == 68
+    assert report.labeled_slices[7] == 136
+    assert report.labeled_slices == report.published_slices
+    (z0, y0, _), (z1, y1, _) = report.spacing_mm
+    assert 5 <= z0 <= z1 <= 10
+    assert 0.7 <= y0 <= y1 <= 1.96
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert {info.class_voxels[0] > 0 for info in dataset.infos.values()} == {True}
