@@ -15,8 +15,8 @@ import torch
 from dacl.analysis.figures import draw_overlay, why_no_pictures
 from dacl.data.prepared import CaseInfo, PreparedDataset, write_json
 from dacl.errors import DaclError
-from dacl.experiments.record import Summary, build_summary, write_cases
-from dacl.experiments.tables import Table, result_table
+from dacl.experiments.record import build_summary, write_cases
+from dacl.experiments.tables import Summary, Table, result_table
 from dacl.inference.export import why_no_nifti, write_nifti
 from dacl.inference.postprocess import largest_component
 from dacl.inference.slices import predict_volume
@@ -66,7 +66,7 @@ class Evaluation:
 def evaluate(
     path: Path,
     request: Request = Request(),
-    report: Report = lambda *_: None,  # noqa: B008
+    report: Report = lambda *_: None,
 ) -> Evaluation:
     """Evaluate a run folder or a checkpoint.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dacl.data.prepared import CaseInfo, PreparedDataset
+from dacl.experiments.tables import Summary
 from dacl.metrics.conventions import METRICS, Convention
 from dacl.metrics.summary import FOREGROUND, Row, summarize
 from dacl.protocol import Protocol, provenance
@@ -16,8 +17,6 @@ AVERAGING = {
     "patients": "volumes of a patient (ED, ES) first, then patients; foreground = mean of classes",
     "volumes": "plain mean over volumes; foreground = mean of classes",
 }
-Summary = dict[str, Any]
-"""Content of a summary.json."""
 
 
 def build_summary(

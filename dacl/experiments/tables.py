@@ -7,11 +7,14 @@ and then says so in the table.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
+from typing import Any
 
 from dacl.errors import DaclError
-from dacl.experiments.record import Summary
 from dacl.metrics.summary import FOREGROUND
 from dacl.protocol import Protocol, differences
+
+Summary = dict[str, Any]
+"""Content of a summary.json."""
 
 COLUMNS = {
     "dice": ("Dice %", 100.0, 2),
@@ -91,7 +94,7 @@ def result_table(summary: Summary) -> Table:
     headings = (heading for heading, _, _ in COLUMNS.values())
     return Table(
         title=_title(summary),
-        columns=("network", "class", *headings, "Dice 95 %"),
+        columns=("network", "class", *headings, "Dice 95 % CI"),
         rows=tuple(rows),
         notes=(*protocol_lines(summary), *summary["notes"]),
     )

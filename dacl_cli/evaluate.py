@@ -1,0 +1,130 @@
+"""`dacl evaluate`: what a trained run is worth on cases it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from dacl_cli import console
+
+if TYPE_CHECKING:
+    from dacl.experiments.evaluation import Evaluation
+
+JUDGED = "What is judged"
+MEASURED = "How it is measured"
+WRITTEN = "What is written"
+MACHINE = "The machine"
+
+
+def evaluate(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="RUN|CKPT", help="Run folder, or a .pt file.", show_default=False),
+    ],
+    split: Annotated[
+        Literal["val", "test"], typer.Option(help="Cases to judge on.", rich_help_panel=JUDGED)
+    ] = "test",
+    checkpoint: Annotated[
+        Literal["best", "latest"],
+        typer.Option(help="Which checkpoint of a run folder.", rich_help_panel=JUDGED),
+    ] = "best",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Prepared dataset. [default: the one it was trained on]", rich_help_panel=JUDGED
+        ),
+    ] = None,
+    convention: Annotated[
+        Literal["strict", "ssl4mis", "mcnet", "dhc", "transunet"],
+        typer.Option(
+            help="Rule for empty masks: ours, or that of a published script.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = "strict",
+    post: Annotated[
+        Literal["none", "largest-component"],
+        typer.Option(help="Post-processing of every class.", rich_help_panel=MEASURED),
+    ] = "none",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder. [default: RUN/evaluation/<split>-<checkpoint>]", rich_help_panel=WRITTEN
+        ),
+    ] = None,
+    network: Annotated[
+        Literal["a", "b", "mean"],
+        typer.Option(
+            help="Network whose predictions are written and drawn.", rich_help_panel=WRITTEN
+        ),
+    ] = "a",
+    predictions: Annotated[
+        bool,
+        typer.Option(
+            "--predictions/--no-predictions",
+            help="Write NIfTI on the source geometry.",
+            rich_help_panel=WRITTEN,
+        ),
+    ] = True,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures/--no-pictures",
+            help="Draw the median and the worst case.",
+            rich_help_panel=WRITTEN,
+        ),
+    ] = True,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=WRITTEN)
+    ] = False,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"],
+        typer.Option(help="Where to compute.", rich_help_panel=MACHINE),
+    ] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"] | None,
+        typer.Option(
+            help="Networks in bf16 or fp32. [default: the run's]", rich_help_panel=MACHINE
+        ),
+    ] = None,
+) -> None:
+    """Dice, Jaccard, ASD, ASSD and HD95 per case and class, tables, NIfTI predictions, pictures.
+
+    dacl evaluate runs/acdc-dacl-3labeled-seed0
+    """
+    from dacl.experiments.evaluation import Request, evaluate
+
+    request = Request(
+        split=split, checkpoint=checkpoint, post=post, convention=convention, network=network,
+        data=data, out=out, device=device, precision=precision,
+        predictions=predictions, pictures=pictures,
+    )  # fmt: skip
+    with console.progress(f"evaluating on {split}") as report:
+        found = evaluate(path, request, report)
+    if json_:
+        console.emit_json(
+            {
+                "summary": found.summary,
+                "out": found.out,
+                "files": found.files,
+                "skipped": found.skipped,
+            }
+        )
+    else:
+        _show(found)
+
+
+def _show(found: Evaluation) -> None:
+    table = found.table
+    console.table(table.columns, table.rows, title=table.title, right=table.columns[2:])
+    for note in table.notes:
+        console.say(note, style="dim")
+    n_predictions = sum(file.parent != found.out for file in found.files)
+    for file in found.files:
+        if file.parent == found.out:
+            console.say(str(file))
+    if n_predictions:
+        console.say(f"{found.out / 'predictions'} ({n_predictions} volumes)")
+    for line in found.skipped:
+        console.note(line, style="yellow")
