@@ -6,6 +6,7 @@ attributes.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +64,10 @@ def _replacing(path: Path) -> Iterator[Path]:
     except (OSError, RuntimeError) as error:  # h5py turns a full disk into either
         partial.unlink(missing_ok=True)
         hint = "free some space or choose another folder; what is complete is kept"
-        raise DaclError(f"cannot write {path}: {error}", hint) from error
+        # h5py's own message runs over several lines.
+        code = getattr(error, "errno", None)
+        reason = os.strerror(code) if code else str(error).splitlines()[0]
+        raise DaclError(f"cannot write {path}: {reason}", hint) from error
 
 
 def write_case(path: Path, case: Case) -> None:
