@@ -64,8 +64,8 @@ def _replacing(path: Path) -> Iterator[Path]:
     except (OSError, RuntimeError) as error:  # h5py turns a full disk into either
         partial.unlink(missing_ok=True)
         hint = "free some space or choose another folder; what is complete is kept"
-        # h5py's own message runs over several lines.
-        code = getattr(error, "errno", None)
+        # h5py's own message is long, and closing a file on a full disk buries the first error.
+        code = getattr(error, "errno", None) or getattr(error.__context__, "errno", None)
         reason = os.strerror(code) if code else str(error).splitlines()[0]
         raise DaclError(f"cannot write {path}: {reason}", hint) from error
 
