@@ -1,5 +1,6 @@
 """Pictures of predictions beside the reference, for the eye to judge what the numbers say."""
 
+import math
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,7 @@ from dacl.data.grid import SpacingMm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, told apart with every common colour vision and bright enough on a scan;
 # then Tol's bright hues for datasets with more classes. Foreground class i has colour i - 1.
@@ -29,6 +31,7 @@ HEADINGS = ("image", "reference", "prediction", "errors")
 MAX_ROWS = 4
 MARGIN = 0.3
 CELL_INCHES = 2.1
+LEGEND_COLUMNS = 5
 
 
 def why_no_pictures() -> str | None:
@@ -65,15 +68,14 @@ def draw_overlay(
         title: one or two lines.
     """
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
     slices = chosen_slices(truth_ZHW, pred_ZHW)
     window = _window((truth_ZHW > 0) | (pred_ZHW > 0))
     aspect = 1.0 if spacing_mm is None else spacing_mm[1] / spacing_mm[2]
     height, width = image_ZHW[0][window].shape
     cell_height = float(np.clip(CELL_INCHES * height * aspect / width, 1.0, 2 * CELL_INCHES))
-    head, foot = 0.75, 0.75
+    legend_rows = math.ceil((len(class_names) - 1) / LEGEND_COLUMNS)
+    head, foot = 0.75, 0.5 + 0.2 * legend_rows
     size = (4 * CELL_INCHES + 0.5, len(slices) * cell_height + head + foot)
     figure = Figure(figsize=size, dpi=150, facecolor="white")
     cells = figure.subplots(len(slices), 4, squeeze=False)
@@ -99,19 +101,7 @@ def draw_overlay(
     for axes, heading in zip(cells[0], HEADINGS, strict=True):
         axes.set_title(heading, fontsize=9, pad=4)
     figure.suptitle(title, fontsize=10, y=1 - 0.12 / size[1], va="top")
-    lines = [
-        Line2D([], [], color=class_color(label), linewidth=2, label=name)
-        for label, name in enumerate(class_names[1:], start=1)
-    ]
-    patches = [
-        Patch(facecolor=color, edgecolor="gray", label=name) for name, color in ERRORS.items()
-    ]
-    for handles, y in ((lines, 0.40), (patches, 0.12)):
-        legend = figure.legend(
-            handles=handles, loc="lower center", bbox_to_anchor=(0.5, y / size[1]), fontsize=8,
-            ncols=min(len(handles), 7), frameon=False, borderpad=0,
-        )  # fmt: skip
-        figure.add_artist(legend)
+    _draw_legends(figure, class_names)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
@@ -138,6 +128,26 @@ def _window(foreground_ZHW: np.ndarray) -> tuple[slice, slice]:
         margin = max(8, round(MARGIN * (used[-1] - used[0] + 1)))
         box.append(slice(max(0, int(used[0]) - margin), min(size, int(used[-1]) + 1 + margin)))
     return box[0], box[1]
+
+
+def _draw_legends(figure: "Figure", class_names: Sequence[str]) -> None:
+    """Classes in rows of five, and the errors below them."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    lines = [
+        Line2D([], [], color=class_color(label), linewidth=2, label=name)
+        for label, name in enumerate(class_names[1:], start=1)
+    ]
+    patches = [
+        Patch(facecolor=color, edgecolor="gray", label=name) for name, color in ERRORS.items()
+    ]
+    for handles, inches in ((lines, 0.38), (patches, 0.10)):
+        figure.legend(
+            handles=handles, loc="lower center", fontsize=8, frameon=False, borderpad=0,
+            ncols=min(len(handles), LEGEND_COLUMNS),
+            bbox_to_anchor=(0.5, inches / figure.get_figheight()), borderaxespad=0,
+        )  # fmt: skip
 
 
 def _draw_contours(axes: "Axes", mask_HW: np.ndarray, n_classes: int) -> None:

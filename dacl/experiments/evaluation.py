@@ -172,15 +172,17 @@ class _Run:
         truth_ZHW, names = self.dataset.read_label(case.id), self.dataset.class_names
         pred_ZHW = self.predict(case)[self.request.network]
         dice_C = dice_per_class(pred_ZHW, truth_ZHW, len(names))
-        each = (
+        each = [
             f"{name} {'absent' if np.isnan(dice) else f'{100 * dice:.1f}'}"
             for name, dice in zip(names[1:], dice_C[1:], strict=True)
-        )
+        ]
+        # More classes than these do not fit on a line.
+        by_class = f" ({', '.join(each)})" if len(each) <= 4 else ""
         synthetic = "synthetic, " if self.dataset.synthetic else ""
         title = (
             f"{case.id}: {synthetic}{which} case of {self.request.split} by mean Dice\n"
             f"{self.trained.config.method}, network {self.request.network}, "
-            f"Dice {100 * shown['dice']:.1f} % ({', '.join(each)})"
+            f"Dice {100 * shown['dice']:.1f} %{by_class}"
         )
         image_ZHW = self.dataset.read_image(case.id)
         draw_overlay(
