@@ -5,10 +5,10 @@ attributes.
 """
 
 import hashlib
+import io
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,27 +53,26 @@ def case_path(root: Path, case_id: str) -> Path:
     return root / "cases" / f"{case_id}.h5"
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a file to write next to ``path``, which takes its place once it is complete."""
+def _write(path: Path, content: bytes) -> None:
+    """Write a file atomically; DaclError if the disk is full or read-only."""
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
+        partial.write_bytes(content)
         partial.replace(path)
-    except (OSError, RuntimeError) as error:  # h5py turns a full disk into either
-        partial.unlink(missing_ok=True)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         hint = "free some space or choose another folder; what is complete is kept"
-        # h5py's own message is long, and closing a file on a full disk buries the first error.
-        code = getattr(error, "errno", None) or getattr(error.__context__, "errno", None)
-        reason = os.strerror(code) if code else str(error).splitlines()[0]
-        raise DaclError(f"cannot write {path}: {reason}", hint) from error
+        raise DaclError(f"cannot write {path}: {error.strerror}", hint) from error
 
 
 def write_case(path: Path, case: Case) -> None:
     """Write a case file atomically; DaclError if the disk is full or read-only."""
     volumes = {"image": case.image_ZHW, "label": case.label_ZHW}
-    with _replacing(path) as partial, h5py.File(partial, "w") as file:
+    # Made in memory: on a full disk HDF5 fails in ways that leave the process with an open file.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         for name, volume_ZHW in volumes.items():
             if volume_ZHW is not None:
                 file.create_dataset(
@@ -98,12 +97,12 @@ def write_case(path: Path, case: Case) -> None:
             file.attrs["header"] = np.void(case.header)
         if (case.slope, case.inter) != (1.0, 0.0):
             file.attrs.update(slope=case.slope, inter=case.inter)
+    _write(path, content.getvalue())
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; DaclError if the disk is full or read-only."""
-    with _replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    _write(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def holds(path: Path, source: Mapping[str, str]) -> bool:

@@ -186,10 +186,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(dataset, monkeypatc
     path = case_path(dataset.root, "patient001_frame01")
     before = path.read_bytes()
 
-    def full(*args, **kwargs):
+    def half(target, content):
+        with target.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(h5py.Group, "create_dataset", full)
+    monkeypatch.setattr(type(path), "write_bytes", half)
     case = Case(id="a", patient="p", image_ZHW=np.eye(3)[None], label_ZHW=None, spacing_mm=None)
     with pytest.raises(DaclError, match="No space left"):
         write_case(path, case)
