@@ -41,8 +41,9 @@ def _walk(
         **{**command.context_settings, "terminal_width": _WIDTH, "max_content_width": _WIDTH},
     )
     yield context.command_path, command, context
-    for child, subcommand in getattr(command, "commands", {}).items():
-        yield from _walk(child, subcommand, context)
+    if hasattr(command, "commands"):
+        for child in command.list_commands(context):
+            yield from _walk(child, command.commands[child], context)
 
 
 def render() -> str:

@@ -172,7 +172,7 @@ def test_a_closed_pipe_is_met_in_silence(tmp_path):
     read, write = os.pipe()
     os.close(read)
     process = subprocess.run(
-        [sys.executable, "-m", "dacl_cli", "doctor", "--json"],
+        [sys.executable, "-m", "dacl_cli", "--version"],
         stdout=write,
         stderr=subprocess.PIPE,
         text=True,

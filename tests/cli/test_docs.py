@@ -53,7 +53,7 @@ def test_every_command_and_option_has_help():
 
 def _shell_lines(page: Path) -> list[str]:
     blocks = re.findall(
-        r"^```(?:sh|bash|console|shell)?\n(.*?)^```", page.read_text(), flags=re.M | re.S
+        r"^ *```(?:sh|bash|console|shell)?\n(.*?)^ *```", page.read_text(), flags=re.M | re.S
     )
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.strip() for line in lines if line.strip().startswith("dacl ")]
