@@ -5,6 +5,7 @@ A table varies the axis it declares and nothing else: `differences` names what e
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -60,7 +61,7 @@ def provenance(**extra: Any) -> dict[str, Any]:
     """Software, machine and command of this process, with `extra` (seed, method, preset, device...) added."""
     return {
         **extra,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _command(),
         "dacl": dacl.__version__,
         "git": git_state(),
         "python": platform.python_version(),
@@ -68,6 +69,11 @@ def provenance(**extra: Any) -> dict[str, Any]:
         "cpu_threads": os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count()),
         "packages": {name: _version(name) for name in ("torch", "numpy", "scipy", "h5py")},
     }
+
+
+def _command() -> str:
+    program = Path(sys.argv[0]).name
+    return " ".join(["dacl" if program == "__main__.py" else program, *sys.argv[1:]])
 
 
 def _version(package: str) -> str | None:
@@ -80,7 +86,7 @@ def _version(package: str) -> str | None:
 def git_state() -> dict[str, Any] | None:
     """Commit of the source tree dacl runs from and whether it was modified; None outside a checkout."""
     root = Path(dacl.__file__).resolve().parent.parent
-    if not (root / ".git").exists():
+    if not (root / ".git").exists() or shutil.which("git") is None:
         return None
 
     def git(*arguments: str) -> str:
