@@ -1,0 +1,343 @@
+"""The whole contrast against its reference, and what DACL adds to CPS."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from contrast import reference
+from methods import tiny_batch as tiny
+from torch.nn.functional import normalize
+
+from dacl.config import ContrastConfig
+from dacl.contrast.prototypes import UNRELIABLE
+from dacl.methods.dacl import DensityContrast, Units
+from dacl.seeding import stream
+
+D = 5
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def random_units(seed, *shape):
+    return normalize(torch.randn(*shape, generator=generator(seed)), dim=-1)
+
+
+def contrast_of(classes=4, **values):
+    settings = {"projection_dim": D, "scales": (2, 5), "bank_size": 30} | values
+    return DensityContrast(ContrastConfig(**settings), 8, classes, generator(9))
+
+
+def given_units(module, units):
+    """Let the module contrast these units instead of drawing and projecting pixels."""
+    module._pixel_units = lambda *_: units
+    return module(torch.zeros(1, 8, 1, 1), torch.zeros(1, 1, 1, dtype=torch.long), generator())
+
+
+def units_of(sizes, *, reliable, others, other_sizes, seed=0):
+    width = max(sizes)
+    valid = torch.tensor([[i < m for i in range(width)] for m in sizes])
+    units = random_units(seed, len(sizes), width, D) * valid.unsqueeze(-1)
+    other_valid = torch.tensor([[i < m for i in range(others.shape[1])] for m in other_sizes])
+    return Units(units, valid, torch.tensor(reliable), others, other_valid)
+
+
+def fill_bank(module, counts, seed=50):
+    width = max(*counts, 1)
+    features = random_units(seed, len(counts), width, D)
+    density = torch.rand(len(counts), width, generator=generator(seed))
+    valid = torch.tensor([[i < c for i in range(width)] for c in counts])
+    module.bank.insert(features, density, valid)
+    return [
+        ([], []) if not module.bank.length else (features[n, :c].numpy(), density[n, :c].tolist())
+        for n, c in enumerate(counts)
+    ]
+
+
+SIZES = [(20, 13, 9), (20, 0, 9), (0, 1, 12), (6, 6, 6), (1, 1, 0)]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("bank", [(0, 0, 0), (7, 3, 0), (12, 30, 25)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"negatives_from": "pixels"},
+        {"positiveness": "none"},
+        {"bank_size": 0},
+        {"anchors": 3, "positives": 4, "max_fraction": 0.5},
+    ],
+    ids=lambda v: "-".join(map(str, v)) or "default",
+)
+def test_the_loss_of_pixels_equals_the_reference(sizes, bank, values):
+    module = contrast_of(max_fraction=0.2) if not values else contrast_of(**values)
+    config = module.config
+    held = fill_bank(module, bank)
+    if config.negatives_from == "pixels":
+        others, other_sizes = random_units(7, 3, 11, D), (11, 4, 8)
+    else:
+        others, other_sizes = random_units(7, 1, 11, D), (6,)
+    reliable = [3 * m for m in sizes]
+    units = units_of(sizes, reliable=reliable, others=others, other_sizes=other_sizes)
+
+    def from_anchors(anchors, n):
+        rest = [v for m, group in enumerate(anchors) if m != n for v in group]
+        return [*rest, *others[0, :6].numpy()]
+
+    classes = [
+        {
+            "batch": list(units.units_CMD[n, :m].numpy()),
+            "reliable": reliable[n],
+            "bank": list(held[n][0]),
+            "bank_density": held[n][1],
+            "negatives": list(others[n, : other_sizes[n]].numpy())
+            if config.negatives_from == "pixels"
+            else from_anchors,
+        }
+        for n, m in enumerate(sizes)
+    ]
+    expected = reference.contrast(classes, config)
+    assert given_units(module, units).loss.item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_identical_features_are_pulled_by_the_negatives_alone():
+    """All cosines to the centre are 1, all w are 1."""
+    same = random_units(0, 1, 1, D).expand(3, 40, D)
+    valid = torch.ones(3, 40, dtype=torch.bool)
+    opposite = -same[:1, :4]
+    units = Units(same, valid, torch.tensor([100] * 3), opposite, valid[:1, :4])
+    term = given_units(contrast_of(negatives=4, max_fraction=0.06), units)
+    assert term.diagnostics["weight_spread"].tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    assert term.diagnostics["density"].tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+    assert math.log1p(4 * math.exp(-5)) * 0.99 < term.loss.item() < math.log1p(4) * 1.01
+
+
+def test_the_gradient_reaches_only_anchors():
+    leaf = random_units(0, 3, 20, D).requires_grad_()
+    valid = torch.ones(3, 20, dtype=torch.bool)
+    background = random_units(1, 1, 9, D).requires_grad_()
+    units = Units(leaf, valid, torch.tensor([60] * 3), background.detach(), valid[:1, :9])
+    module = contrast_of(max_fraction=0.06)
+    fill_bank(module, (9, 9, 9))
+    module.bank.features_CLD.requires_grad_()
+    term = given_units(module, units)
+    term.loss.backward()
+    assert module.bank.features_CLD.grad is None
+    scores = term.insertion[1]
+    for n in range(3):
+        pulled = set(leaf.grad[n].norm(dim=1).nonzero().flatten().tolist())
+        assert pulled == set(scores[n].argsort()[:3].tolist())  # 6 % of 60 are three
+
+
+@pytest.mark.parametrize("unit", ["pixel", "class"])
+def test_all_foreground_absent_gives_zero_with_finite_zero_gradients(unit):
+    module = contrast_of(unit=unit)
+    features = torch.randn(2, 8, 6, 6, generator=generator()).requires_grad_()
+    term = module(features, torch.zeros(2, 6, 6, dtype=torch.long), generator())
+    term.loss.backward()
+    assert term.loss.item() == 0
+    for parameter in (features, *module.parameters()):
+        assert torch.equal(parameter.grad, torch.zeros_like(parameter))
+
+
+def test_nothing_reliable_at_all_and_a_single_pixel():
+    classes = torch.full((2, 6, 6), UNRELIABLE)
+    features = torch.randn(2, 8, 6, 6, generator=generator())
+    for _ in range(2):
+        term = contrast_of()(features, classes, generator())
+        assert term.loss.item() == 0
+        assert not term.insertion[2].any()
+        classes[0, 0, 0] = 2
+
+
+@pytest.mark.parametrize("negatives_from", ["anchors", "pixels"])
+def test_one_class_absent_leaves_the_loss_of_the_others(negatives_from):
+    module = contrast_of(negatives_from=negatives_from)
+    classes = torch.randint(0, 3, (2, 12, 12), generator=generator())
+    features = torch.randn(2, 8, 12, 12, generator=generator()).requires_grad_()
+    term = module(features, classes, generator())
+    term.loss.backward()
+    assert term.loss.item() > 0
+    assert torch.isfinite(features.grad).all()
+    assert (term.diagnostics["anchors"] > 0).tolist() == [True, True, False]
+
+
+def test_anchors_and_keys_are_capped_at_six_percent_of_the_reliable_pixels():
+    module = contrast_of(sample_cap=4096)
+    classes = torch.zeros(1, 40, 40, dtype=torch.long)
+    classes[:, :10], classes[:, 10:15], classes[:, 15] = 1, 2, 3  # 400, 200 and 40 pixels
+    features = torch.randn(1, 8, 40, 40, generator=generator())
+    units = module._pixel_units(features, classes, generator())
+    assert units.reliable_C.tolist() == [400, 200, 40]
+    density = torch.rand(units.valid_CM.shape, generator=generator())
+    anchors, keys = module._sparse_and_dense(density, units)
+    for chosen in (anchors, keys):
+        assert chosen.valid_CM.sum(dim=1).tolist() == [24, 12, 2]
+
+
+def test_the_papers_caps_hold_in_a_large_class():
+    module = contrast_of(sample_cap=4096, scales=(8, 16, 32))
+    classes = torch.ones(1, 100, 100, dtype=torch.long)
+    features = torch.randn(1, 8, 100, 100, generator=generator())
+    units = module._pixel_units(features, classes, generator())
+    assert units.valid_CM.sum(dim=1).tolist() == [4096, 0, 0]
+    density = torch.rand(units.valid_CM.shape, generator=generator())
+    anchors, keys = module._sparse_and_dense(density, units)
+    assert anchors.valid_CM.sum(dim=1).tolist() == [256, 0, 0]
+    assert keys.valid_CM.sum(dim=1).tolist() == [256, 0, 0]
+
+
+@pytest.mark.parametrize("negatives_from", ["anchors", "pixels"])
+def test_drawn_pixels_are_reliable_members_of_their_class_or_of_none_of_it(negatives_from):
+    """The feature of a pixel is its class, so that membership survives the draw."""
+    module = contrast_of(negatives_from=negatives_from, projection_dim=2, sample_cap=16)
+    classes = torch.randint(-1, 4, (2, 9, 9), generator=generator())
+    features = classes.unsqueeze(1).float().repeat(1, 8, 1, 1)
+    module.head = torch.nn.Identity()
+    module.config = module.config.model_copy(update={"projection_dim": 8})
+    units = module._pixel_units(features, classes, generator())
+    for n in range(3):
+        assert set(units.units_CMD[n, units.valid_CM[n], 0].tolist()) == {n + 1}
+        assert int(units.valid_CM[n].sum()) == 16
+    others = [
+        set(row[ok, 0].tolist())
+        for row, ok in zip(units.others_XRD, units.other_valid_XR, strict=True)
+    ]
+    wanted = [{0}] if negatives_from == "anchors" else [{0, 2, 3}, {0, 1, 3}, {0, 1, 2}]
+    assert others == wanted
+
+
+@pytest.mark.parametrize("negatives_from", ["anchors", "pixels"])
+@pytest.mark.parametrize("bank", [(0, 0, 0), (9, 3, 20)])
+def test_the_loss_of_class_vectors_equals_the_reference(negatives_from, bank):
+    """Every vector of Eq. 2 is an anchor, the denser half are keys."""
+    module = contrast_of(unit="class", negatives_from=negatives_from)
+    held = fill_bank(module, bank)
+    classes = torch.randint(0, 4, (6, 5, 5), generator=generator())
+    classes[:4][classes[:4] == 3] = 0  # class 3 in two images only
+    classes[5][classes[5] == 0] = 1
+    features = torch.randn(6, 8, 5, 5, generator=generator())
+    found = module(features, classes, generator()).loss.item()
+
+    head = module.head(features.movedim(1, -1).flatten(0, 2)).detach().numpy()
+    maps = head.reshape(6, 5, 5, D).transpose(0, 3, 1, 2)
+    vectors = []
+    for n in range(4):
+        masks = [(classes[b] == n).numpy() for b in range(6)]
+        pooled = [reference.prototype(mask, maps[b]) for b, mask in enumerate(masks)]
+        vectors.append([reference.unit(v) for v in pooled if v is not None])
+    losses = []
+    for n in (1, 2, 3):
+        own, (features_G, density_G) = vectors[n], held[n - 1]
+        scores = reference.densities(own, list(features_G), module.config.scales)
+        keys = [own[i] for i in reference.highest(scores, (len(own) + 1) // 2)]
+        keys += [features_G[i] for i in reference.highest(density_G, len(density_G) // 2)]
+        middle = reference.centre(keys)
+        negatives = [v for m in range(4) if m != n for v in vectors[m]]
+        weights = reference.positiveness([reference.cosine(v, middle) for v in own], 0.4)
+        losses.append(reference.class_loss(own, middle, negatives, weights, 0.4))
+    assert found == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_a_contrast_reads_the_bank_of_the_step_before_and_feeds_it_after():
+    method = tiny.build(tiny.config(bank_insert=7, warmup_fraction=0.0))
+    banks = [method.contrast[name].bank for name in "ab"]
+    for step in range(2):
+        method.losses(tiny.batch(step), step)
+        assert all(bank.written_C.tolist() == [7 * step] * 3 for bank in banks)
+        method.after_step(step)
+    assert not torch.equal(banks[0].features_CLD, banks[1].features_CLD)
+
+
+@pytest.mark.parametrize("unit", ["pixel", "class"])
+def test_total_is_cps_plus_the_weighted_contrast(unit):
+    method, cps = (
+        tiny.build(tiny.config(warmup_fraction=0.0, unit=unit)),
+        tiny.build(tiny.config("cps")),
+    )
+    torch.manual_seed(0)
+    terms = method.losses(tiny.batch(), 0)
+    torch.manual_seed(0)
+    base = cps.losses(tiny.batch(), 0)
+    weight = 0.1 * math.exp(-5)
+    assert terms.weights["contrast"] == pytest.approx(weight)
+    assert terms.parts["contrast"] > 0
+    torch.testing.assert_close(
+        terms.total.detach() - base.total.detach(),
+        weight * terms.parts["contrast"],
+        rtol=0.02,
+        atol=1e-6,
+    )
+    terms.total.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
+
+
+def test_the_pseudo_label_is_the_partners(monkeypatch):
+    """Each network's contrast gets the annotation, and below it the class its partner is sure of."""
+    method = tiny.build(tiny.config(phi=0.25)).eval()
+    seen = {}
+    for name in "ab":
+
+        def record(_features, classes_BHW, _generator, name=name):
+            seen[name] = classes_BHW
+            return SimpleNamespace(
+                loss=torch.zeros(()), insertion=(torch.zeros(0),) * 3, diagnostics={}
+            )
+
+        monkeypatch.setattr(method.contrast[name], "forward", record)
+    batch = tiny.batch()
+    method.losses(batch, 0)
+    probs = method.predict(batch.images_BCHW)
+    for name, partner in ("ab", "ba"):
+        assert torch.equal(seen[name][:2], batch.labels_AHW[:, ::2, ::2])
+        confidence, winner = probs[partner][2:, :, ::2, ::2].max(dim=1)
+        assert torch.equal(seen[name][2:], winner.masked_fill(confidence <= 0.25, UNRELIABLE))
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_contrast_of_weight_zero_is_cps_to_the_last_bit(bf16):
+    """Losses and weights of several optimiser steps."""
+    results = []
+    for settings in (tiny.config("cps"), tiny.config("dacl", weight=0.0)):
+        method = tiny.build(settings)
+        method.bf16 = bf16
+        history = tiny.train(method, 4)
+        losses = [(h["supervised"], h["cross"]) for h in history]
+        results.append((losses, tiny.network_weights(method)))
+    (cps_losses, cps_weights), (dacl_losses, dacl_weights) = results
+    assert cps_losses == dacl_losses
+    assert all(torch.equal(cps_weights[key], dacl_weights[key]) for key in cps_weights)
+
+
+def test_contrast_of_its_own_weight_does_change_the_networks():
+    weights = []
+    for weight in (0.0, 50.0):
+        method = tiny.build(tiny.config(weight=weight))
+        tiny.train(method, 3)
+        weights.append(tiny.network_weights(method))
+    assert not all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_the_state_dict_goes_on_to_the_same_bits():
+    straight = tiny.build(tiny.config(warmup_fraction=0.0))
+    tiny.train(straight, 2)
+    resumed = tiny.build(tiny.config(warmup_fraction=0.0, seed=0))
+    resumed.load_state_dict(straight.state_dict())
+    assert tiny.train(straight, 2, first=2) == tiny.train(resumed, 2, first=2)
+    for key, value in straight.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key])
+
+
+def test_the_contrast_is_drawn_from_the_step_and_the_seed():
+    module = contrast_of(sample_cap=16)
+    classes = torch.randint(0, 4, (2, 12, 12), generator=generator())
+    features = torch.randn(2, 8, 12, 12, generator=generator())
+    losses = [
+        module(features, classes, stream(0, "contrast", "a", step)).loss.item()
+        for step in (3, 3, 4)
+    ]
+    assert losses[0] == losses[1] != losses[2]
