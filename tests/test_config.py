@@ -1,0 +1,178 @@
+"""Configurations: presets, layers, TOML, and what the errors say."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from dacl.config import (
+    PRESETS,
+    Config,
+    known_keys,
+    merge,
+    parse_assignments,
+    read_toml,
+    resolve,
+    to_toml,
+)
+from dacl.errors import DaclError
+
+
+def through_toml(config, path):
+    path.write_text(to_toml(config))
+    return resolve("paper", read_toml(path))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_toml_round_trip(preset, tmp_path):
+    config = resolve(preset)
+    assert config.preset == preset
+    assert through_toml(config, tmp_path / "config.toml") == config
+
+
+@given(
+    tau=st.floats(1e-6, 10),
+    scales=st.sets(st.integers(1, 99), min_size=1).map(sorted),
+    lr=st.floats(1e-9, 1),
+    unit=st.sampled_from(["pixel", "class"]),
+)
+def test_toml_round_trip_of_any_values(tmp_path_factory, tau, scales, lr, unit):
+    layer = {"contrast": {"tau": tau, "scales": scales, "unit": unit}, "optim": {"lr": lr}}
+    config = resolve("small", layer)
+    assert config.contrast.tau == tau
+    assert through_toml(config, tmp_path_factory.getbasetemp() / "any.toml") == config
+
+
+def test_the_paper_preset_holds_the_papers_numbers():
+    config = resolve("paper")
+    contrast, optim = config.contrast, config.optim
+    assert (optim.steps, optim.lr, optim.momentum, optim.weight_decay) == (30_000, 0.01, 0.9, 1e-4)
+    assert (contrast.anchors, contrast.positives, contrast.negatives) == (256, 512, 512)
+    assert (contrast.tau, contrast.bank_size, contrast.weight) == (0.4, 1000, 0.1)
+    assert contrast.warmup_fraction * optim.steps == pytest.approx(1000)
+    assert config.cross.weight == 1
+    assert (optim.batch_labeled, optim.batch_unlabeled, config.image.patch_size) == (12, 12, 256)
+
+
+def test_later_layers_win_leaf_by_leaf():
+    file = {"contrast": {"tau": 0.2, "phi": 0.8}, "labeled": 7}
+    assignments = parse_assignments(["contrast.tau=0.3", "optim.lr=0.1"])
+    config = resolve("small", file, assignments, {"optim": {"lr": 0.5}})
+    assert (config.contrast.tau, config.contrast.phi) == (0.3, 0.8)
+    assert (config.labeled, config.optim.lr) == (7, 0.5)
+    assert config.optim.steps == PRESETS["small"]["optim"]["steps"]
+    assert config.optim.momentum == 0.9
+
+
+def test_merge_leaves_its_arguments_alone():
+    base, over = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 9}}
+    assert merge(base, over) == {"a": {"b": 9, "c": 2}, "d": 3}
+    assert (base, over) == ({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 9}})
+    assert merge({"a": {"b": 1}}, {"a": 5}) == {"a": 5}
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ("contrast.tau=0.2", {"contrast": {"tau": 0.2}}),
+        ("contrast.scales=[8, 16]", {"contrast": {"scales": [8, 16]}}),
+        ("labeled=7", {"labeled": 7}),
+        ("compile=true", {"compile": True}),
+        ("method=cps", {"method": "cps"}),
+        ("method='cps'", {"method": "cps"}),
+        (" optim.lr = 1e-3", {"optim": {"lr": 1e-3}}),
+    ],
+)
+def test_assignments_are_read_as_toml_else_as_text(item, expected):
+    assert parse_assignments([item]) == expected
+
+
+def test_assignments_join_and_the_last_wins():
+    items = ["contrast.tau=1.0", "contrast.phi=0.5", "contrast.tau=0.2"]
+    assert parse_assignments(items) == {"contrast": {"tau": 0.2, "phi": 0.5}}
+
+
+def test_an_assignment_without_a_value_says_how_to_write_one():
+    with pytest.raises(DaclError, match=r"contrast\.tau") as caught:
+        parse_assignments(["contrast.tau"])
+    assert "--set contrast.tau=" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("layer", "key", "near"),
+    [
+        ({"contrast": {"tua": 0.2}}, "contrast.tua", "contrast.tau"),
+        ({"optim": {"step": 5}}, "optim.step", "optim.steps"),
+        ({"labelled": 3}, "labelled", "labeled"),
+        ({"contarst": {"tau": 0.1}}, "contarst", "contrast"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(layer, key, near):
+    with pytest.raises(DaclError, match=f"unknown configuration key '{key}'") as caught:
+        resolve("paper", layer)
+    assert near in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("contrast.tau", 0),
+        ("contrast.phi", 1.0),
+        ("contrast.scales", []),
+        ("contrast.scales", [16, 8]),
+        ("contrast.scales", [8, 8]),
+        ("contrast.max_fraction", 0.6),
+        ("contrast.bank_size", -1),
+        ("contrast.positiveness", "inside"),
+        ("image.patch_size", 100),
+        ("network.dropout", [0.1] * 4),
+        ("optim.steps", 0),
+        ("optim.lr", "fast"),
+        ("optim.momentum", 1.0),
+        ("labeled", 0),
+        ("labeled", 2.5),
+        ("seed", -1),
+        ("method", "mcnet"),
+    ],
+)
+def test_a_value_out_of_range_is_named(key, value):
+    with pytest.raises(DaclError, match=key.split(".")[0]) as caught:
+        resolve("paper", parse_assignments([f"{key}={value!r}"]))
+    assert key.rpartition(".")[2] in caught.value.message
+    assert "docs/configuration.md" in caught.value.hint
+
+
+def test_an_unknown_preset_lists_them():
+    with pytest.raises(DaclError, match="'large'") as caught:
+        resolve("large")
+    assert "paper" in caught.value.hint
+    assert "small" in caught.value.hint
+
+
+def test_nothing_can_be_changed_after_the_fact():
+    config = resolve("paper")
+    with pytest.raises(ValidationError, match="frozen"):
+        config.labeled = 7
+    with pytest.raises(ValidationError, match="frozen"):
+        config.contrast.tau = 0.1
+    assert resolve("paper") == config == Config()
+
+
+def test_every_leaf_is_known_by_its_dotted_name():
+    dump = Config().model_dump()
+    expected = {
+        name if not isinstance(value, dict) else f"{name}.{leaf}"
+        for name, value in dump.items()
+        for leaf in (value if isinstance(value, dict) else [name])
+    }
+    assert set(known_keys()) == expected
+    assert len(known_keys()) == len(expected)
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path):
+    with pytest.raises(DaclError, match=r"nowhere\.toml"):
+        read_toml(tmp_path / "nowhere.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("labeled = \n")
+    with pytest.raises(DaclError, match=r"broken\.toml is not valid TOML.*line 1"):
+        read_toml(broken)
