@@ -36,6 +36,7 @@ def test_demo_ends_with_a_table_of_both_and_pictures_that_exist(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, "run", run_here)
+    monkeypatch.setitem(demo.TRAINING, "set", "network.width=4")
     command_line = "demo.py --out demo --patients 4 1 1 --steps 2"
     monkeypatch.setattr(sys, "argv", command_line.split())
     demo.main()
