@@ -50,7 +50,7 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder. [default: RUN/evaluation/<split>-<checkpoint>]", rich_help_panel=WRITTEN
+            help="Folder. [default: `RUN/evaluation/<split>-<checkpoint>`]", rich_help_panel=WRITTEN
         ),
     ] = None,
     network: Annotated[

@@ -42,7 +42,7 @@ def train(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Run folder. [default: runs/<dataset>-<method>-<N>labeled-seed<S>]",
+            help="Run folder. [default: `runs/<dataset>-<method>-<N>labeled-seed<S>`]",
             rich_help_panel=RUN,
         ),
     ] = None,

@@ -1,7 +1,7 @@
 """What a run tells whoever shows it; the library prints nothing."""
 
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from dacl.config import Config
 from dacl.data.prepared import PreparedDataset
@@ -36,6 +36,7 @@ class Summary(NamedTuple):
     best: dict[str, Any] | None
 
 
+@runtime_checkable
 class Listener(Protocol):
     """Whoever shows the run; the library prints nothing."""
 
