@@ -109,6 +109,15 @@ def test_resample_does_not_shift_the_image():
     assert (back[0] <= outer).all()
 
 
+def test_a_finer_scan_is_averaged_not_decimated():
+    stripes = np.tile(np.array([0.0, 1.0], np.float32), (1, 40, 20))
+    stored, _ = training_slices(stripes, None, (10.0, 0.75, 0.75), RESAMPLE)
+    assert stored.shape == (1, 20, 20)
+    assert (stored[..., 2:-2] - 0.5).abs().max() < 0.01
+    third, _ = training_slices(stripes, None, (10.0, 0.5, 0.5), RESAMPLE)
+    assert third.std() < 0.2
+
+
 def test_training_stores_the_same_resampled_image_that_inference_feeds():
     image_ZHW = volume()
     stored, mask = training_slices(image_ZHW, None, SPACING_MM, RESAMPLE)
