@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from dacl.errors import DaclError
+from dacl.training import device
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def present(monkeypatch):
+    def set_to(*, cuda=False, mps=False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+    set_to()
+    return set_to
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_absent(present, name):
+    with pytest.raises(DaclError, match=f"device '{name}' was asked for") as caught:
+        device.pick_device(name)
+    assert "--device auto or cpu" in caught.value.hint
+
+
+def test_auto_takes_the_fastest(present):
+    assert device.pick_device("auto") == CPU
+    present(mps=True)
+    assert device.pick_device("auto").type == "mps"
+    present(cuda=True, mps=True)
+    assert device.pick_device("auto").type == "cuda"
+    assert device.pick_device("cpu") == CPU
+
+
+def test_the_preset_goes_with_the_device():
+    assert device.default_preset(CUDA) == "paper"
+    assert device.default_preset(CPU) == device.default_preset(torch.device("mps")) == "small"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "fast"),
+    [({}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False)],
+)  # fmt: skip
+def test_bf16_where_the_cpu_has_it(monkeypatch, capabilities, fast):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert device.has_fast_bf16(CPU) is fast
+    assert device.use_bf16("auto", CPU) is fast
+    assert device.use_bf16("bf16", CPU)
+    assert not device.use_bf16("fp32", CPU)
+
+
+def test_peak_memory_is_in_megabytes():
+    before = device.peak_memory_mb(CPU)
+    assert 20 < before < 100_000
+    held = torch.ones(int(before * 1e6) // 4 + 50_000_000)  # more than all that came before
+    assert device.peak_memory_mb(CPU) > before + 100
+    assert held.shape
+    assert device.device_name(CPU) == "cpu"

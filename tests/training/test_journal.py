@@ -1,0 +1,188 @@
+import json
+import math
+
+import pytest
+import tiny
+
+from dacl.errors import DaclError
+from dacl.training import journal as journal_module
+from dacl.training.journal import Journal
+
+
+def record(step, **more):
+    return {
+        "kind": "train",
+        "step": step,
+        "loss": 1.0 / 3,
+        "parts": {"supervised": 0.25},
+        "diagnostics": {},
+        "wall": {"time": 1e9 / 7},
+        **more,
+    }
+
+
+def validation(step, **dice):
+    networks = dice or {"a": 0.5}
+    per_class = {name: {"RV": value, "Myo": value} for name, value in networks.items()}
+    return {"kind": "val", "step": step, "dice": per_class, "mean_dice": networks, "wall": {}}
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path)
+
+
+def test_what_is_written_is_read(journal):
+    written = [record(5), validation(8), record(10)]
+    for item in written:
+        journal.append(item)
+    assert journal.records() == written
+    assert [json.loads(line) for line in journal.path.read_text().splitlines()] == written
+
+
+def test_a_journal_that_is_not_there_yet(journal):
+    assert journal.records() == []
+
+
+def test_nan_and_infinity_become_null(journal):
+    journal.append(record(5, loss=math.nan, parts={"cross": math.inf}))
+    (read,) = journal.records()
+    assert (read["loss"], read["parts"]) == (None, {"cross": None})
+
+
+def test_cutting_keeps_the_lines_up_to_a_step_byte_for_byte(journal):
+    for item in (record(5), validation(8), record(10), record(12)):
+        journal.append(item)
+    lines = journal.path.read_text().splitlines(keepends=True)
+    journal.cut(10)
+    assert journal.path.read_text() == "".join(lines[:3])
+    journal.cut(4)
+    assert journal.path.read_text() == ""
+    assert list(journal.run_dir.iterdir()) == [journal.path]
+
+
+@pytest.mark.parametrize("kept", [1, 20, -2, -1])
+def test_a_line_that_a_kill_cut_short(journal, kept):
+    journal.append(record(5))
+    whole = journal.path.read_text()
+    journal.path.write_text(whole + whole.replace('"step": 5', '"step": 9')[:kept])
+    complete = kept == -1  # only its line end is missing
+    assert [r["step"] for r in journal.records()] == ([5, 9] if complete else [5])
+    journal.cut(9)
+    journal.append(record(10))
+    assert [r["step"] for r in journal.records()] == ([5, 9, 10] if complete else [5, 10])
+
+
+def test_only_what_depends_on_the_clock_stands_under_wall(data, tmp_path, no_pictures):
+    for name in ("one", "two"):
+        tiny.train(data, tmp_path / name, tiny.config("dacl", optim={"steps": 6}))
+    first, second = (Journal(tmp_path / name).records() for name in ("one", "two"))
+    assert {key for r in first for key in r["wall"]} == {
+        "time",
+        "steps_per_second",
+        "peak_memory_mb",
+    }
+    without = [
+        [{k: v for k, v in r.items() if k != "wall"} for r in run] for run in (first, second)
+    ]
+    assert without[0] == without[1]
+    assert [r["wall"]["time"] for r in first] != [r["wall"]["time"] for r in second]
+
+
+def test_the_records_of_a_run(data, tmp_path, no_pictures):
+    tiny.train(data, tmp_path / "run", tiny.config("dacl", optim={"steps": 11}))
+    records = tiny.without_wall(tmp_path / "run")
+    kinds = [(r["kind"], r["step"]) for r in records]
+    assert kinds == [
+        ("val", 4),
+        ("train", 5),
+        ("val", 8),
+        ("train", 10),
+        ("train", 11),
+        ("val", 11),
+    ]
+    train = records[1]
+    assert list(train["parts"]) == sorted(["supervised", "cross", "contrast"])
+    weighted = sum(train["weights"][name] * value for name, value in train["parts"].items())
+    assert train["weights"]["cross"] == 1.0
+    assert weighted == pytest.approx(train["loss"], rel=0.1)  # weights are those of the last step
+    for name in ("reliable", "bank_fill", "anchors", "density", "positiveness"):
+        assert list(train["diagnostics"][name]) == sorted(tiny.CLASS_NAMES[1:])
+    assert train["diagnostics"]["reliable"]["Myo"] > 0
+    assert list(records[0]["dice"]) == ["a", "b", "mean"]
+
+
+def test_a_record_is_the_mean_of_the_steps_since_the_last(data, tmp_path, no_pictures):
+    every = {"log_every": 1, "validate_every": 50}
+    for name, log_every in (("each", 1), ("fives", 5)):
+        journal = {**every, "log_every": log_every}
+        settings = tiny.config("supervised", optim={"steps": 7}, journal=journal)
+        tiny.train(data, tmp_path / name, settings)
+    each, fives = (
+        [r for r in tiny.without_wall(tmp_path / name) if r["kind"] == "train"]
+        for name in ("each", "fives")
+    )
+    losses = [r["loss"] for r in each]
+    assert len(losses) == 7
+    expected = [sum(losses[:5]) / 5, sum(losses[5:]) / 2]
+    assert [r["loss"] for r in fives] == pytest.approx(expected, rel=1e-12)
+    assert [r["lr"] for r in fives] == [each[4]["lr"], each[6]["lr"]]
+
+
+# Pictures
+
+
+HEALTH = {key: {"RV": 0.4, "Myo": None} for key in ("density", "anchor_density")}
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [record(5)],
+        [validation(4)],
+        [record(5, parts={"supervised": 0.5, "contrast": 0.0})],
+        [record(5, diagnostics=HEALTH), validation(8, a=0.1, b=0.2, mean=0.3), record(10, diagnostics=HEALTH)],
+        [validation(4, a=None)],
+    ],
+    ids=["nothing", "losses", "dice", "zero", "dacl", "undefined"],
+)  # fmt: skip
+def test_drawing(journal, records):
+    journal.run_dir.joinpath("progress.partial.png").write_bytes(b"of a kill")
+    for item in records:
+        journal.append(item)
+    picture = journal.draw()
+    assert picture == journal.run_dir / "progress.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert not journal.run_dir.joinpath("progress.partial.png").exists()
+
+
+def test_a_record_without_diagnostics_of_density(journal):
+    """A class that was never seen has none."""
+    nothing = {key: {"RV": None, "Myo": None} for key in ("density", "anchor_density")}
+    journal.append(record(5, diagnostics=nothing))
+    assert journal.draw().exists()
+
+
+def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(DaclError, match="TensorBoard") as caught:
+        Journal(tmp_path, tensorboard=True)
+    assert "pip install" in caught.value.hint
+
+
+def test_tensorboard_gets_the_numbers(tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def add_scalar(self, name, value, step):
+            written.append((name, value, step))
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr(journal_module, "_summary_writer", lambda _: Writer())
+    Journal(tmp_path, tensorboard=True).append(validation(8, a=0.25))
+    assert written == [("dice/a/RV", 0.25, 8), ("dice/a/Myo", 0.25, 8), ("mean_dice/a", 0.25, 8)]
