@@ -10,7 +10,7 @@ help:
 	@echo "make demo    set up, then run the whole path on a synthetic dataset (a few minutes)"
 	@echo "make test    set up, then lint, types and tests"
 	@echo "make lint    lint, formatting and types only"
-	@echo "make docs    write docs/cli.md anew from --help"
+	@echo "make docs    write docs/cli.md and docs/configuration.md anew"
 	@echo "make clean   remove the environment and the caches (never data/ or runs/)"
 
 setup: $(READY)
@@ -34,6 +34,7 @@ test: lint
 
 docs: $(READY)
 	$(BIN)/python -m dacl_cli.docs
+	$(BIN)/python -m dacl_cli.configuration_doc
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py

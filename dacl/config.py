@@ -19,7 +19,9 @@ Positive = Annotated[float, Field(gt=0.0)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class ImageConfig(_Frozen):
@@ -35,7 +37,7 @@ class ImageConfig(_Frozen):
 
 
 class NetworkConfig(_Frozen):
-    """The 2D U-Net of SSL4MIS (methods: 1.1)."""
+    """The 2D U-Net of the ACDC literature (facts: SSL4MIS)."""
 
     width: Annotated[int, Field(ge=4)] = 16
     """Channels at full resolution; doubled at each of the four poolings."""
@@ -87,7 +89,8 @@ class ContrastConfig(_Frozen):
     sample_cap: Annotated[int, Field(ge=16)] = 4096
     """At most this many reliable pixels per class, network and step are scored."""
     max_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.06
-    """Anchors and batch keys are each at most this share of a class's reliable pixels."""
+    """Anchors and batch keys are each at most this share of a class's reliable pixels (of all, not only of the
+    `sample_cap` that are scored), but at least two, and never more than half of what is scored."""
     anchors: Annotated[int, Field(ge=1)] = 256
     """N_q, the cap on lowest-density anchors per class (paper: 256)."""
     positives: Annotated[int, Field(ge=2)] = 512
@@ -189,6 +192,11 @@ def resolve(preset: str, *layers: Mapping[str, Any]) -> Config:
         raise DaclError(f"unknown preset {preset!r}", f"presets: {', '.join(PRESETS)}")
     values: dict[str, Any] = PRESETS[preset]
     for layer in layers:
+        if layer.get("preset", preset) != preset:
+            raise DaclError(
+                f"preset {preset!r} is the base, but {layer['preset']!r} is set over it",
+                f"a preset is a starting point: choose it with --preset {layer['preset']}",
+            )
         values = merge(values, layer)
     try:
         return Config.model_validate(values)
@@ -200,7 +208,11 @@ def _explain(error: ValidationError) -> tuple[str, str]:
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path, known_keys(), n=1, cutoff=0.5)
+        leaves = {key.rpartition(".")[2]: key for key in known_keys()}
+        near = difflib.get_close_matches(path, known_keys(), n=1, cutoff=0.7) or [
+            leaves[leaf]
+            for leaf in difflib.get_close_matches(path.rpartition(".")[2], leaves, n=1, cutoff=0.6)
+        ]
         return f"unknown configuration key {path!r}", (
             f"did you mean {near[0]!r}?" if near else f"keys: {', '.join(known_keys())}"
         )
@@ -255,6 +267,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DaclError(f"{path} is not valid TOML: {error}", "mend the line named above") from None
+    except OSError as error:
+        raise DaclError(
+            f"cannot read {path}: {error.strerror}", "give a readable TOML file"
+        ) from None
 
 
 def to_toml(config: Config) -> str:

@@ -20,7 +20,12 @@ from dacl.errors import DaclError
 
 def through_toml(config, path):
     path.write_text(to_toml(config))
-    return resolve("paper", read_toml(path))
+    return resolve(config.preset, read_toml(path))
+
+
+def test_a_preset_under_another_presets_name_is_refused():
+    with pytest.raises(DaclError, match="'paper' is the base, but 'small'"):
+        resolve("paper", {"preset": "small"})
 
 
 @pytest.mark.parametrize("preset", PRESETS)

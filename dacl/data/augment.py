@@ -87,7 +87,7 @@ def _along(extent_B: Tensor, shift_B: Tensor, image: ImageConfig) -> Tensor:
     side = torch.arange(image.patch_size, device=extent_B.device)
     if image.geometry == "resize":
         step_B1 = (extent_B[:, None] - 1).double() / (image.patch_size - 1)
-        return torch.round(side * step_B1).long()
+        return (side * step_B1 + 0.5).floor().long()
     # a slice smaller than the patch slides inside it, surrounded by 0
     room_B = extent_B - image.patch_size
     first_B = torch.where(

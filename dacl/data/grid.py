@@ -17,7 +17,8 @@ SpacingMm = tuple[float, float, float]
 
 def nearest_index(source: int, target: int) -> Integer[Tensor, "target"]:
     """Source index of each target pixel for an order-0 zoom whose corner pixels coincide (scipy.ndimage.zoom)."""
-    return torch.round(torch.arange(target) * ((source - 1) / max(target - 1, 1))).long()
+    step = (source - 1) / max(target - 1, 1)
+    return (torch.arange(target, dtype=torch.float64) * step + 0.5).floor().long()  # halves go up
 
 
 def resampled_size(
@@ -33,6 +34,15 @@ def resampled_size(
     return height, width
 
 
+def stored_size(
+    shape_HW: tuple[int, int], spacing_mm: SpacingMm | None, image: ImageConfig
+) -> tuple[int, int]:
+    """Height and width of what `training_slices` returns."""
+    if image.geometry == "resize":
+        return shape_HW
+    return resampled_size(shape_HW, spacing_mm, image)
+
+
 def training_slices(
     image_ZHW: Float[np.ndarray, "Z H W"],
     label_ZHW: Integer[np.ndarray, "Z H W"] | None,
@@ -45,11 +55,10 @@ def training_slices(
     """
     images = torch.from_numpy(image_ZHW)
     labels = None if label_ZHW is None else torch.from_numpy(label_ZHW)
-    if image.geometry == "resample":
-        size = resampled_size(images.shape[1:], spacing_mm, image)  # type: ignore[arg-type]
-        images = _resample(images, size)
-        if labels is not None:
-            labels = F.interpolate(labels[:, None], size=size, mode="nearest-exact")[:, 0]
+    size = stored_size(image_ZHW.shape[1:], spacing_mm, image)
+    images = _resample(images, size)
+    if labels is not None and labels.shape[1:] != size:
+        labels = F.interpolate(labels[:, None], size=size, mode="nearest-exact")[:, 0]
     return images, labels
 
 

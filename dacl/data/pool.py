@@ -1,6 +1,6 @@
 """The slices that training draws from, decoded once: one flat array of pixels, in memory or on the training device.
 
-A split larger than its share of memory is decoded into a file that the system pages in as it is read.
+A split larger than its share of memory is decoded, case by case, into a file that the system pages in as it is read.
 """
 
 import os
@@ -8,14 +8,13 @@ import tempfile
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from dacl.config import ImageConfig
 from dacl.data.augment import Placement, source_pixels
-from dacl.data.grid import training_slices
+from dacl.data.grid import stored_size, training_slices
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
 
@@ -55,30 +54,37 @@ class SlicePool:
     ) -> None:
         self.image = image
         self.device = device
-        images: list[Tensor] = []
-        masks: list[Tensor] = []
-        sizes: list[tuple[int, int]] = []
+        cases = list(cases)
+        if not cases:
+            raise DaclError(
+                f"{dataset.root} has no {'labelled ' if labels else ''}case to draw from",
+                "choose another --labeled, or prepare more cases",
+            )
+        stored_HW = [stored_size(case.shape_ZHW[1:], case.spacing_mm, image) for case in cases]
+        slices = [case.shape_ZHW[0] for case in cases]
+        # A GPU traces its own lookups; MPS has no double precision, which they need to equal scipy's.
+        self._traced_on = device if device.type == "cuda" else torch.device("cpu")
+        sizes = [size for size, count in zip(stored_HW, slices, strict=True) for _ in range(count)]
+        self.size_S2 = torch.tensor(sizes, device=self._traced_on)
+        pixels_S = self.size_S2.prod(dim=1)
+        self.offset_S = pixels_S.cumsum(0) - pixels_S
+
+        total = int(pixels_S.sum())
+        in_file = device.type == "cpu" and 5 * total > MEMORY_SHARE * _free_memory()
+        pixels = _allocate(total, torch.float32, in_file)
+        mask_pixels = _allocate(total if labels else 0, torch.uint8, in_file and labels)
+        start = 0
         for case in cases:
             label = dataset.read_label(case.id) if labels else None
             stored, mask = training_slices(
                 dataset.read_image(case.id), label, case.spacing_mm, image
             )
-            images.append(stored.flatten())
+            pixels[start : start + stored.numel()] = stored.flatten()
             if mask is not None:
-                masks.append(mask.flatten())
-            sizes += [(stored.shape[1], stored.shape[2])] * stored.shape[0]
-        if not sizes:
-            raise DaclError(
-                f"{dataset.root} has no {'labelled ' if labels else ''}case to draw from",
-                "choose another --labeled, or prepare more cases",
-            )
-        # A GPU traces its own lookups; MPS has no double precision, which they need to equal scipy's.
-        self._traced_on = device if device.type == "cuda" else torch.device("cpu")
-        self.size_S2 = torch.tensor(sizes, device=self._traced_on)
-        pixels_S = self.size_S2.prod(dim=1)
-        self.offset_S = pixels_S.cumsum(0) - pixels_S
-        self.pixels = _joined(images, device)
-        self.mask_pixels = _joined(masks, device) if labels else None
+                mask_pixels[start : start + stored.numel()] = mask.flatten()
+            start += stored.numel()
+        self.pixels = pixels.to(device)
+        self.mask_pixels = mask_pixels.to(device) if labels else None
 
     def __len__(self) -> int:
         return len(self.size_S2)
@@ -97,14 +103,12 @@ class SlicePool:
         return Patches(images, torch.where(inside, self.mask_pixels[flat], 0).long())
 
 
-def _joined(parts: list[Tensor], device: torch.device) -> Tensor:
-    total = sum(part.numel() for part in parts)
-    if device.type == "cpu" and total * parts[0].element_size() > MEMORY_SHARE * _free_memory():
-        file = tempfile.NamedTemporaryFile(prefix="dacl-", suffix=".pixels")  # noqa: SIM115
-        joined = np.memmap(file, dtype=parts[0].numpy().dtype, mode="w+", shape=(total,))
-        np.concatenate([part.numpy() for part in parts], out=joined)
-        return torch.from_numpy(joined)
-    return torch.cat(parts).to(device)
+def _allocate(count: int, dtype: torch.dtype, in_file: bool) -> Tensor:
+    if not in_file:
+        return torch.empty(count, dtype=dtype)
+    # the memory map keeps the unlinked file alive for as long as the pool lives
+    with tempfile.NamedTemporaryFile(prefix="dacl-", suffix=".pixels") as file:
+        return torch.from_file(file.name, shared=True, size=count, dtype=dtype)
 
 
 def _free_memory() -> int:

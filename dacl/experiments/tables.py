@@ -31,6 +31,8 @@ AXES: dict[str, frozenset[str]] = {
     "method": frozenset({"networks"}),
     "seed": frozenset(),
     "labeled": frozenset({"labeled_patients"}),
+    # A table with an upper bound: the method and how many labels it had.
+    "training": frozenset({"networks", "labeled_patients"}),
 }
 """What a comparison may vary -> the protocol fields that vary with it."""
 
@@ -127,7 +129,7 @@ def comparison_table(
 
     Args:
         summaries: contents of summary.json files.
-        axis: what may differ: `method`, `seed` or `labeled`.
+        axis: what may differ: `method`, `seed`, `labeled`, or `training` (method and labels).
         network: the network judged in every row.
         force: compare although protocols differ, and say so in the table.
 
@@ -159,7 +161,7 @@ def comparison_table(
         for value, group in groups.items()
     ]
     notes = [*protocol_lines(summaries[0]), f"network {network}, mean over foreground classes"]
-    if axis == "labeled":
+    if axis in ("labeled", "training"):
         del notes[1]  # the labelled patients of the first row only
     most = max(len(group) for group in groups.values())
     notes.append(
@@ -188,7 +190,7 @@ def _mixture(groups: list[list[Summary]], axis: str) -> list[str]:
         found |= dict.fromkeys(differences(protocols[0][0], first, axis=AXES[axis]))
         for other in others:
             found |= dict.fromkeys(differences(first, other))
-    if axis != "method":
+    if axis not in ("method", "training"):
         methods = sorted({s["provenance"]["method"] for group in groups for s in group})
         if len(methods) > 1:
             found[f"method: {', '.join(methods)}"] = None
@@ -200,8 +202,11 @@ def _mixture(groups: list[list[Summary]], axis: str) -> list[str]:
 
 
 def _axis_value(summary: Summary, axis: str) -> str:
+    labeled = len(summary["protocol"]["labeled_patients"])
     if axis == "labeled":
-        return str(len(summary["protocol"]["labeled_patients"]))
+        return str(labeled)
+    if axis == "training":
+        return f"{summary['provenance']['method']}, {labeled} labelled"
     return str(summary["provenance"][axis])
 
 

@@ -146,8 +146,10 @@ class DensityContrast(nn.Module):
         drawn = valid_T.nonzero().squeeze(1)
         units_TD = features_PF.new_zeros((len(index_T), config.projection_dim), dtype=torch.float32)
         if len(drawn) > 1:  # batch statistics need two
-            units_TD = units_TD.index_copy(0, drawn, self.head(features_PF[index_T[drawn]]))
+            projected = nn.functional.normalize(self.head(features_PF[index_T[drawn]]), dim=-1)
+            units_TD = units_TD.index_copy(0, drawn, projected)
         else:
+            units_TD = units_TD + features_PF[:0].sum()  # 0, with a graph
             own, other = (Chosen(c.index_CM, torch.zeros_like(c.valid_CM)) for c in (own, other))
         own_TD, other_TD = units_TD.split([own.index_CM.numel(), other.index_CM.numel()])
         return Units(

@@ -33,6 +33,6 @@ class ProjectionHead(nn.Module):
                     layer.bias.uniform_(-bound, bound, generator=generator)
 
     def forward(self, features_ND: Float[Tensor, "N F"]) -> Float[Tensor, "N D"]:
-        """Unit vectors, fp32."""
-        projected = self.layers(features_ND.float())
-        return nn.functional.normalize(projected, dim=-1)
+        """Project, j = z(f): fp32, of any length. Eq. 2 averages it, Eq. 3 compares its direction."""
+        projected: Tensor = self.layers(features_ND.float())
+        return projected

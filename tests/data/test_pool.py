@@ -103,8 +103,10 @@ def test_a_pool_in_a_file_gives_the_same_patches(dataset, image, monkeypatch):
     in_memory = pool_of(dataset, image)
     monkeypatch.setattr(module, "_free_memory", lambda: 0)
     opened = []
-    real = np.memmap
-    monkeypatch.setattr(np, "memmap", lambda *args, **kw: opened.append(1) or real(*args, **kw))
+    real = torch.from_file
+    monkeypatch.setattr(
+        torch, "from_file", lambda *args, **kw: opened.append(1) or real(*args, **kw)
+    )
     in_file = pool_of(dataset, image)
     assert len(opened) == 2
     index, placement = torch.arange(6), draw_placements(6, 2)

@@ -196,18 +196,19 @@ def test_the_papers_caps_hold_in_a_large_class():
 
 @pytest.mark.parametrize("negatives_from", ["anchors", "pixels"])
 def test_drawn_pixels_are_reliable_members_of_their_class_or_of_none_of_it(negatives_from):
-    """The feature of a pixel is its class, so that membership survives the draw."""
+    """The feature of a pixel points along the axis of its class, so that membership survives the draw."""
     module = contrast_of(negatives_from=negatives_from, projection_dim=2, sample_cap=16)
     classes = torch.randint(-1, 4, (2, 9, 9), generator=generator())
-    features = classes.unsqueeze(1).float().repeat(1, 8, 1, 1)
+    axis = torch.where(classes < 0, 7, classes)
+    features = torch.nn.functional.one_hot(axis, 8).movedim(-1, 1).float()
     module.head = torch.nn.Identity()
     module.config = module.config.model_copy(update={"projection_dim": 8})
     units = module._pixel_units(features, classes, generator())
     for n in range(3):
-        assert set(units.units_CMD[n, units.valid_CM[n], 0].tolist()) == {n + 1}
+        assert set(units.units_CMD[n, units.valid_CM[n]].argmax(dim=-1).tolist()) == {n + 1}
         assert int(units.valid_CM[n].sum()) == 16
     others = [
-        set(row[ok, 0].tolist())
+        set(row[ok].argmax(dim=-1).tolist())
         for row, ok in zip(units.others_XRD, units.other_valid_XR, strict=True)
     ]
     wanted = [{0}] if negatives_from == "anchors" else [{0, 2, 3}, {0, 1, 3}, {0, 1, 2}]
