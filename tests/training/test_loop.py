@@ -114,7 +114,13 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(data, tmp_pat
         tiny.train(data, tmp_path / name, tiny.config("dacl", seed=seed, optim=SHORT))
     tiny.assert_same_run(tmp_path / "one", tmp_path / "two")
     different = tiny.differences(weights(tmp_path / "one"), weights(tmp_path / "other"))
-    for part in ("networks.a.encoder", "networks.b.encoder", "contrast.a.head", "contrast.b.bank"):
+    for part in (
+        "/rng",
+        "networks.a.encoder",
+        "networks.b.encoder",
+        "contrast.a.head",
+        "contrast.b.bank",
+    ):
         assert any(part in where for where in different)
     first = [tiny.without_wall(tmp_path / name)[-1] for name in ("one", "other")]
     assert first[0] != first[1]
@@ -384,6 +390,18 @@ def test_resuming_a_finished_run(data, tmp_path):
     with pytest.raises(DaclError, match="is finished: 2 of 2 steps") as caught:
         Trainer.resume(tmp_path / "run")
     assert "dacl evaluate" in caught.value.hint
+
+
+def test_a_resumed_run_beats_the_best_so_far_or_leaves_it(stopped, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(stopped, run_dir)
+    state = checkpoint.load(run_dir / "latest.pt")
+    assert state["best"]["step"] == 4
+    checkpoint.save(run_dir / "latest.pt", {**state, "best": {"step": 4, "dice": 0.99}})
+    before = (run_dir / "best.pt").read_bytes()
+    summary = Trainer.resume(run_dir).run(tiny.Quiet())
+    assert (summary.finished, summary.best) == (True, {"step": 4, "dice": 0.99})
+    assert (run_dir / "best.pt").read_bytes() == before
 
 
 def test_another_number_of_threads_is_said(stopped, tmp_path):
