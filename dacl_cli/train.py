@@ -197,14 +197,17 @@ def _fresh(
         or Path("runs")
         / f"{dataset.name}-{config.method}-{config.labeled}labeled-seed{config.seed}"
     )
-    if run_dir.exists() and any(run_dir.iterdir()):
-        if not overwrite:
-            raise DaclError(
-                f"{run_dir} exists already",
-                f"go on with `dacl train --resume {run_dir}`, replace it with --overwrite, or name another --out",
-            )
+    occupied = run_dir.exists() and any(run_dir.iterdir())
+    if occupied and not overwrite:
+        raise DaclError(
+            f"{run_dir} exists already",
+            f"go on with `dacl train --resume {run_dir}`, replace it with --overwrite, "
+            "or name another --out",
+        )
+    trainer = Trainer(config, dataset, run_dir)  # the old run goes only once the new one can start
+    if occupied:
         _remove_run(run_dir)
-    return Trainer(config, dataset, run_dir)
+    return trainer
 
 
 def _remove_run(run_dir: Path) -> None:

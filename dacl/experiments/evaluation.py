@@ -23,7 +23,7 @@ from dacl.inference.slices import predict_volume
 from dacl.metrics.conventions import Convention, convention_named, score_volume
 from dacl.metrics.overlap import dice_per_class
 from dacl.metrics.summary import Row
-from dacl.training.checkpoint import Trained, load_trained
+from dacl.training.checkpoint import Trained, load_trained, open_data
 from dacl.training.device import device_name, pick_device, use_bf16
 
 Report = Callable[[int, int, str], None]
@@ -84,7 +84,7 @@ def evaluate(
             f"{trained.config.method} has no network {request.network!r}",
             f"it has {', '.join(judged)}",
         )
-    dataset = _open_dataset(trained, request.data)
+    dataset = open_data(trained.meta, trained.path, request.data)
     cases, unlabeled = _cases(dataset, request.split)
     out = request.out or trained.path.parent / "evaluation" / _folder_name(trained.path, request)
     out.mkdir(parents=True, exist_ok=True)
@@ -189,32 +189,6 @@ class _Run:
             path, image_ZHW, truth_ZHW, pred_ZHW,
             class_names=names, spacing_mm=case.spacing_mm, title=title,
         )  # fmt: skip
-
-
-def _open_dataset(trained: Trained, root: Path | None) -> PreparedDataset:
-    meta = trained.meta
-    root = Path(meta.dataset_root) if root is None else root
-    if not root.exists():
-        raise DaclError(
-            f"the data of {trained.path}, {meta.dataset_name}, is not at {root}",
-            "name the prepared dataset with --data",
-        )
-    dataset = PreparedDataset.open(root)
-    if dataset.fingerprint != meta.dataset_fingerprint:
-        raise DaclError(
-            f"{trained.path} was trained on {meta.dataset_name} "
-            f"(fingerprint {meta.dataset_fingerprint[:12]}), {root} is {dataset.name} "
-            f"(fingerprint {dataset.fingerprint[:12]})",
-            "name the dataset it was trained on with --data",
-        )
-    if dataset.split.hash != meta.split_hash:
-        raise DaclError(
-            f"{trained.path} was trained on split {meta.split_name} ({meta.split_hash[:12]}), "
-            f"{root} has split {dataset.split.name} ({dataset.split.hash[:12]}): "
-            "its test patients may have been trained on",
-            f"prepare the data with --split {meta.split_name} and name it with --data",
-        )
-    return dataset
 
 
 def _cases(dataset: PreparedDataset, split: str) -> tuple[list[CaseInfo], int]:

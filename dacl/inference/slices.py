@@ -9,6 +9,7 @@ from dacl.data.grid import SpacingMm, to_native, to_network
 from dacl.methods.base import Method
 
 SLICES_AT_ONCE = 16
+STRIDE = 16  # of the network's deepest stage: sides must be multiples of it
 
 
 @torch.no_grad()
@@ -31,11 +32,12 @@ def predict_volume(
     was_training = method.training
     method.eval()
     parts: dict[str, list[np.ndarray]] = {name: [] for name in method.judged}
-    stride = 16  # of the deepest stage
-    for start in range(0, len(image_ZHW), SLICES_AT_ONCE):
-        block = to_network(image_ZHW[start : start + SLICES_AT_ONCE], spacing_mm, image, stride)
-        for name, probs in method.predict(block.to(device)).items():
-            native = to_native(probs, image_ZHW.shape[1:], spacing_mm, image)
-            parts[name].append(native.cpu().numpy())
-    method.train(was_training)
+    try:
+        for start in range(0, len(image_ZHW), SLICES_AT_ONCE):
+            block = to_network(image_ZHW[start : start + SLICES_AT_ONCE], spacing_mm, image, STRIDE)
+            for name, probs in method.predict(block.to(device)).items():
+                native = to_native(probs, image_ZHW.shape[1:], spacing_mm, image)
+                parts[name].append(native.cpu().numpy())
+    finally:
+        method.train(was_training)
     return {name: np.concatenate(blocks) for name, blocks in parts.items()}

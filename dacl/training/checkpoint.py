@@ -1,7 +1,10 @@
 """Checkpoints: everything that resuming needs in one file, written atomically, read without running any code."""
 
+import io
 import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import torch
 
 from dacl.config import Config, resolve
+from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods import METHODS
 from dacl.methods.base import Method
@@ -54,13 +58,15 @@ def save(path: Path, state: dict[str, Any]) -> None:
         DaclError: the disk is full or not writable; the old file is intact.
     """
     partial = path.with_name(path.name + ".partial")
+    whole = io.BytesIO()  # torch's own writer hides what the system says of a full disk
+    torch.save({"format": FORMAT, **state}, whole)
     try:
         with partial.open("wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
+            file.write(whole.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         partial.unlink(missing_ok=True)
         raise DaclError(
             f"could not write checkpoint {path}: {error}",
@@ -85,7 +91,7 @@ def load(path: Path) -> dict[str, Any]:
             f"{path} holds objects that are not weights; it was not read ({_first_line(error)})",
             "use only checkpoints that `dacl train` wrote",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the unpickler raises anything on a file that is not its own
         raise DaclError(
             f"{path} is damaged or is no checkpoint: {_first_line(error)}",
             "use the other checkpoint of the run (best.pt, latest.pt) or train again",
@@ -109,12 +115,13 @@ def locate(path: Path, which: str = "best") -> Path:
         checkpoint = path / f"{which}.pt"
         if not checkpoint.is_file():
             held = [name for name in WHICH if (path / f"{name}.pt").is_file()]
-            raise DaclError(
-                f"{path} holds no {which}.pt",
-                f"it holds {held[0]}.pt: --checkpoint {held[0]}"
-                if held
-                else "is this the folder of a run?",
-            )
+            if held:
+                hint = f"it holds {held[0]}.pt: --checkpoint {held[0]}"
+            elif (path / "run.json").is_file():
+                hint = "the run ended before its first checkpoint: start it again with --overwrite"
+            else:
+                hint = "is this the folder of a run?"
+            raise DaclError(f"{path} holds no {which}.pt", hint)
         return checkpoint
     return path
 
@@ -127,19 +134,56 @@ def load_trained(path: Path, device: torch.device, which: str = "best") -> Train
     """
     checkpoint = locate(path, which)
     state = load(checkpoint)
-    try:
+    with complete(checkpoint):
         config = resolve(state["config"]["preset"], state["config"])
         meta = read_meta(state)
         method = METHODS[config.method](config, meta.channels, len(meta.class_names))
         method.load_state_dict(state["method"])
         step, best = int(state["step"]), state["best"]
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise DaclError(
-            f"{checkpoint} does not hold what a checkpoint of dacl holds: {_first_line(error)}",
-            "use a checkpoint that this version of dacl wrote",
-        ) from error
     method.eval()
     return Trained(method.to(device), config, step, checkpoint, checkpoint.parent, meta, best)
+
+
+def open_data(meta: RunMeta, path: Path, root: Path | None = None) -> PreparedDataset:
+    """The data of the checkpoint `path`: where it was, or at `root`.
+
+    Raises:
+        DaclError: it is not there, or holds other cases or another split.
+    """
+    root = Path(meta.dataset_root) if root is None else root
+    if not root.exists():
+        raise DaclError(
+            f"the data of {path}, {meta.dataset_name}, is not at {root}",
+            "name the prepared dataset with --data",
+        )
+    dataset = PreparedDataset.open(root)
+    if dataset.fingerprint != meta.dataset_fingerprint:
+        raise DaclError(
+            f"{path} was trained on {meta.dataset_name} "
+            f"(fingerprint {meta.dataset_fingerprint[:12]}), {root} is {dataset.name} "
+            f"(fingerprint {dataset.fingerprint[:12]})",
+            "name the dataset it was trained on with --data",
+        )
+    if dataset.split.hash != meta.split_hash:
+        raise DaclError(
+            f"{path} was trained on split {meta.split_name} ({meta.split_hash[:12]}), "
+            f"{root} has split {dataset.split.name} ({dataset.split.hash[:12]}): "
+            "its test patients may have been trained on",
+            f"prepare the data with --split {meta.split_name} and name it with --data",
+        )
+    return dataset
+
+
+@contextmanager
+def complete(path: Path) -> Iterator[None]:
+    """Turn what is missing in a checkpoint's state, or does not fit, into a DaclError that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise DaclError(
+            f"{path} does not hold what a checkpoint of dacl holds: {_first_line(error)}",
+            "use a checkpoint that this version of dacl wrote",
+        ) from error
 
 
 def read_meta(state: dict[str, Any]) -> RunMeta:

@@ -33,7 +33,7 @@ class Journal:
     def append(self, record: Record) -> None:
         """Write one record; NaN and infinity become null."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(record), sort_keys=True) + "\n")
+            file.write(json.dumps(_finite(record)) + "\n")
         if self._writer is not None:
             for name, value in _scalars(record):
                 self._writer.add_scalar(name, value, record["step"])
@@ -53,7 +53,7 @@ class Journal:
 
     def cut(self, step: int) -> None:
         """Keep what was written up to and including `step`: a resumed run writes the rest again."""
-        kept = [json.dumps(r, sort_keys=True) for r in self.records() if r["step"] <= step]
+        kept = [json.dumps(r) for r in self.records() if r["step"] <= step]
         partial = self.path.with_name(self.path.name + ".partial")
         partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         partial.replace(self.path)

@@ -76,8 +76,8 @@ class Trainer:
             momentum=optim.momentum,
             weight_decay=optim.weight_decay,
         )
-        torch.manual_seed(config.seed)  # dropout, the one consumer of torch's own stream
         self.step = 0
+        self._rng: dict[str, Tensor] | None = None
         self.best: dict[str, Any] | None = None
         self._since_log: list[Tensor] = []
         self.notes: list[str] = []
@@ -91,29 +91,24 @@ class Trainer:
         Raises:
             DaclError: no such run, a damaged checkpoint, a finished run, or data that changed since.
         """
-        state = checkpoint.load(checkpoint.locate(run_dir, "latest"))
-        config = resolve(state["config"]["preset"], state["config"])
-        meta = checkpoint.read_meta(state)
-        dataset = PreparedDataset.open(dataset_root or Path(meta.dataset_root))
-        found = (dataset.fingerprint, dataset.split.hash)
-        if found != (meta.dataset_fingerprint, meta.split_hash):
-            raise DaclError(
-                f"{dataset.root} is not the data that {run_dir} was trained on "
-                f"(split {meta.split_name}, fingerprint {meta.dataset_fingerprint[:12]})",
-                "name the folder it was trained on with --data",
-            )
-        if state["step"] >= config.optim.steps:
-            raise DaclError(
-                f"{run_dir} is finished: {state['step']} of {config.optim.steps} steps",
-                f"evaluate it: dacl evaluate {run_dir}",
-            )
-        return cls(config, dataset, run_dir, resume_from=state)
+        path = checkpoint.locate(run_dir, "latest")
+        state = checkpoint.load(path)
+        with checkpoint.complete(path):
+            config = resolve(state["config"]["preset"], state["config"])
+            dataset = checkpoint.open_data(checkpoint.read_meta(state), path, dataset_root)
+            if state["step"] >= config.optim.steps:
+                raise DaclError(
+                    f"{run_dir} is finished: {state['step']} of {config.optim.steps} steps",
+                    f"evaluate it: dacl evaluate {run_dir}",
+                )
+            return cls(config, dataset, run_dir, resume_from=state)
 
     def run(self, listener: Listener, should_stop: Callable[[], bool] = lambda: False) -> Summary:
         """Train to the end, or until `should_stop` answers true between two steps; either way latest.pt is written."""
         every, total = self.config.journal, self.config.optim.steps
         self._open_folder()
         listener.planned(self.plan())
+        self._seed_torch()
         self._clock = (time.perf_counter(), self.step)
         self.method.train()
         while self.step < total:
@@ -183,13 +178,19 @@ class Trainer:
                 (names[c] for c in range(1, len(names)) if not losses[row, c].isfinite()),
                 names[column],
             )
-            good = self.run_dir / "latest.pt"
             raise Diverged(
-                f"the loss is not finite at step {step}: term {term!r} is {losses[row, names.index(term)]:g}",
-                f"last good checkpoint: {good if good.exists() else 'none yet'}; "
-                "try a lower learning rate (--lr) or --precision fp32",
+                f"the loss is not finite at step {step}: term {term!r} is "
+                f"{losses[row, names.index(term)]:g}",
+                self._way_out(),
             )
         return losses
+
+    def _way_out(self) -> str:
+        good = self.run_dir / "latest.pt"
+        return (
+            f"last good checkpoint: {good if good.exists() else 'none yet'}; "
+            "try a lower learning rate (--lr) or --precision fp32"
+        )
 
     def _validate(self) -> Record:
         classes = self.dataset.class_names
@@ -305,6 +306,14 @@ class Trainer:
 
     def _save(self, name: str) -> None:
         self._checked_losses()  # a checkpoint is never newer than a NaN
+        broken = [
+            name for name, value in self.method.state_dict().items() if not value.isfinite().all()
+        ]
+        if broken:
+            raise Diverged(
+                f"the losses are finite at step {self.step}, but {broken[0]} is not: a gradient was NaN or infinite",
+                self._way_out(),
+            )
         rng = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             rng["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -321,12 +330,18 @@ class Trainer:
         }
         checkpoint.save(self.run_dir / f"{name}.pt", state)
 
+    def _seed_torch(self) -> None:
+        """Torch's own stream, which dropout alone consumes: from the seed, or where the checkpoint left it."""
+        torch.manual_seed(self.config.seed)
+        if self._rng is not None:
+            torch.set_rng_state(self._rng["cpu"])
+            if self.device.type == "cuda" and "cuda" in self._rng:
+                torch.cuda.set_rng_state(self._rng["cuda"], self.device)
+
     def _restore(self, state: dict[str, Any]) -> None:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"]["cpu"])
-        if self.device.type == "cuda" and "cuda" in state["rng"]:
-            torch.cuda.set_rng_state(state["rng"]["cuda"], self.device)
+        self._rng = {"cpu": state["rng"]["cpu"], **state["rng"]}
         self.step, self.best = state["step"], state["best"]
         self._since_log = [losses.to(self.device) for losses in state["since_log"]]
         if state["threads"] != torch.get_num_threads():
