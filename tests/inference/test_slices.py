@@ -138,7 +138,6 @@ def test_mean_is_the_network_of_the_averaged_softmaxes():
     assert (masks["mean"] != masks["b"]).any()
 
 
-@pytest.mark.xfail(reason="an error leaves the method in evaluation mode", strict=True)
 def test_the_mode_is_as_before_after_an_error():
     method = Reader().train()
     method.predict = lambda images: 1 / 0

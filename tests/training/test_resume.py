@@ -136,9 +136,6 @@ def test_killed_at_any_moment(data, alone, tmp_path, forks):
     assert list(run_dir.glob("*.partial")) == []
 
 
-@pytest.mark.xfail(
-    reason="the hint asks whether this is the folder of a run, which it is", strict=True
-)
 def test_killed_before_the_first_checkpoint_says_how_to_begin_again(data, tmp_path, forks):
     run_dir, log = tmp_path / "run", tmp_path / "log"
     fresh = ["train", "--data", data, "--out", run_dir, *tiny.options(), *FLAGS]
