@@ -146,7 +146,7 @@ def train(
         "journal": {"tensorboard": tensorboard or None},
     }
     given = _without_none(flags)
-    if resume is not None and (given or set_ or config or preset or out):
+    if resume is not None and (given or set_ or config or preset or out or overwrite):
         raise DaclError(
             "--resume goes on with the run's own configuration and takes no other",
             "leave the other options away, or start a new run with them",
@@ -155,18 +155,20 @@ def train(
         import torch
 
         torch.set_num_threads(threads)
-    trainer = (
-        _resumed(resume, data)
-        if resume
-        else _fresh(given, preset, config, set_ or [], data, out, overwrite)
-    )
-    _run(trainer, json_)
+    if resume is None:
+        trainer = _fresh(given, preset, config, set_ or [], data, out, overwrite)
+    else:
+        from dacl.training.loop import Finished, Trainer
 
-
-def _resumed(run_dir: Path, data: Path | None) -> Trainer:
-    from dacl.training.loop import Trainer
-
-    return Trainer.resume(run_dir, data)
+        try:
+            trainer = Trainer.resume(resume, data)
+        except (
+            Finished
+        ) as finished:  # what was asked for is there: a script that resumes until done ends
+            console.say(finished.message)
+            console.say(f"next: dacl evaluate {resume}")
+            return
+    _run(trainer, json_, threads)
 
 
 def _fresh(
@@ -221,7 +223,7 @@ def _remove_run(run_dir: Path) -> None:
     shutil.rmtree(run_dir)
 
 
-def _run(trainer: Trainer, as_json: bool) -> None:
+def _run(trainer: Trainer, as_json: bool, threads: int | None) -> None:
     from dacl_cli.train_view import training_view
 
     with _stop_on_signal() as should_stop, training_view() as view:
@@ -230,7 +232,8 @@ def _run(trainer: Trainer, as_json: bool) -> None:
         console.emit_json(summary._asdict())
     if not summary.finished:
         console.note(f"stopped at step {summary.step}, saved", style="")
-        console.say(f"go on with: dacl train --resume {summary.run_dir}")
+        same = f" --threads {threads}" if threads else ""  # other threads, other bits
+        console.say(f"go on with: dacl train --resume {summary.run_dir}{same}")
         raise typer.Exit(130)
     if as_json:
         return

@@ -94,7 +94,7 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # the unpickler raises anything on a file that is not its own
         raise DaclError(
             f"{path} is damaged or is no checkpoint: {_first_line(error)}",
-            "use the other checkpoint of the run (best.pt, latest.pt) or train again",
+            "use the run's other checkpoint (best.pt or latest.pt; to resume, delete this one), or train again",
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         found = state.get("format") if isinstance(state, dict) else type(state).__name__

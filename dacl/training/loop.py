@@ -30,18 +30,21 @@ from dacl.training.schedule import poly_lr, set_lr
 from dacl.training.validation import validation_dice
 
 
+class Finished(DaclError):
+    """There is nothing left to train."""
+
+
 class Diverged(DaclError):
     """A loss became NaN or infinite."""
 
 
 class Trainer:
-    """One run, fresh or resumed.
+    """One run; `resume` makes one that goes on.
 
     Args:
         config: what to run.
         dataset: the prepared data.
         run_dir: where the run is written; created by `run`.
-        resume_from: state of the checkpoint to go on from.
 
     Raises:
         DaclError: the data cannot serve the request, or the device is absent.
@@ -52,7 +55,6 @@ class Trainer:
         config: Config,
         dataset: PreparedDataset,
         run_dir: Path,
-        resume_from: dict[str, Any] | None = None,
     ) -> None:
         self.config, self.dataset, self.run_dir = config, dataset, run_dir
         self.device = pick_device(config.device)
@@ -81,8 +83,6 @@ class Trainer:
         self.best: dict[str, Any] | None = None
         self._since_log: list[Tensor] = []
         self.notes: list[str] = []
-        if resume_from is not None:
-            self._restore(resume_from)
 
     @classmethod
     def resume(cls, run_dir: Path, dataset_root: Path | None = None) -> "Trainer":
@@ -91,17 +91,23 @@ class Trainer:
         Raises:
             DaclError: no such run, a damaged checkpoint, a finished run, or data that changed since.
         """
-        path = checkpoint.locate(run_dir, "latest")
+        # A run killed between its first best.pt and its first latest.pt has only the one: it serves as well.
+        which = "best" if (run_dir / "best.pt").is_file() else "latest"
+        which = "latest" if (run_dir / "latest.pt").is_file() else which
+        path = checkpoint.locate(run_dir, which)
         state = checkpoint.load(path)
         with checkpoint.complete(path):
             config = resolve(state["config"]["preset"], state["config"])
-            dataset = checkpoint.open_data(checkpoint.read_meta(state), path, dataset_root)
-            if state["step"] >= config.optim.steps:
-                raise DaclError(
-                    f"{run_dir} is finished: {state['step']} of {config.optim.steps} steps",
-                    f"evaluate it: dacl evaluate {run_dir}",
-                )
-            return cls(config, dataset, run_dir, resume_from=state)
+            meta, step = checkpoint.read_meta(state), int(state["step"])
+        if step >= config.optim.steps:
+            raise Finished(
+                f"{run_dir} is finished: {step} of {config.optim.steps} steps",
+                f"evaluate it: dacl evaluate {run_dir}",
+            )
+        trainer = cls(config, checkpoint.open_data(meta, path, dataset_root), run_dir)
+        with checkpoint.complete(path):
+            trainer._restore(state)
+        return trainer
 
     def run(self, listener: Listener, should_stop: Callable[[], bool] = lambda: False) -> Summary:
         """Train to the end, or until `should_stop` answers true between two steps; either way latest.pt is written."""
@@ -193,6 +199,7 @@ class Trainer:
         )
 
     def _validate(self) -> Record:
+        self._checked_losses()
         classes = self.dataset.class_names
         per_class = validation_dice(self.method, self.dataset, self.val_cases, self.device)
         record: Record = {

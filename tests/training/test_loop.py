@@ -439,3 +439,19 @@ def test_what_happens_between_building_and_running_does_not_matter(data, tmp_pat
     torch.rand(1)
     trainer.run(tiny.Quiet())
     tiny.assert_same_run(tmp_path / "one", tmp_path / "two")
+
+
+def test_going_on_from_best_where_there_is_no_latest_yet(data, stopped, tmp_path):
+    """Killed between the first best.pt and the first latest.pt: the same state under another name."""
+    shutil.copytree(stopped, tmp_path / "run")
+    (tmp_path / "run" / "latest.pt").rename(tmp_path / "run" / "best.pt")
+    assert Trainer.resume(tmp_path / "run").step == Trainer.resume(stopped).step
+
+
+def test_a_failure_while_building_is_not_blamed_on_the_checkpoint(stopped, monkeypatch):
+    def out_of_memory(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr("dacl.training.loop.Feed", out_of_memory)
+    with pytest.raises(RuntimeError, match="CUDA out of memory"):
+        Trainer.resume(stopped)
