@@ -2,7 +2,8 @@
 
 Nothing is written before every case has been checked. A case file that is already there, intact and
 from the same source files, is kept, so that an interrupted preparation goes on where it stopped.
-``dataset.json`` is written last: a folder without it is not a dataset.
+``dataset.json`` is written last and removed before the first case that is written again: a folder
+without it is not a dataset.
 """
 
 import multiprocessing
@@ -24,15 +25,17 @@ from dacl.data.prepared import (
     case_path,
     content_fingerprint,
     holds,
+    withdraw,
     write_case,
     write_json,
 )
 from dacl.data.readers import CaseSource, Discovery, Finding, Reader, acdc, relative, ssl4mis
-from dacl.data.report import Entry, Report, entry_of, report_of
-from dacl.data.splits import Split, resolve
+from dacl.data.report import Entry, Report, entry_of, report_of, twins
+from dacl.data.splits import Split, check_name, resolve
 from dacl.errors import DaclError
 
 READERS: dict[str, Reader] = {"acdc": acdc, "ssl4mis": ssl4mis}
+DEFAULT_SPLIT = "ssl4mis"
 
 Progress = Callable[[str, int, int], None]
 """``progress(stage, done, total)`` with stage ``check`` or ``write``."""
@@ -83,8 +86,10 @@ def prepare(
     """
     intensity.check_rule(rule)
     found = READERS[reader].discover(raw)
+    if found.split is None or split not in (None, found.split.name):
+        check_name(split or DEFAULT_SPLIT, found.name)
     if root is not None:
-        _check_target(root, raw, found.name)
+        _check_target(root, raw, reader, found.name)
     progress = progress or (lambda *_: None)
     entries, findings = _check_all(reader, found, workers, progress)
     if findings and not skip_bad:
@@ -96,7 +101,8 @@ def prepare(
     chosen = _split(split, found, good)
     command = ["dacl", "preprocess", reader, str(raw), str(root)]
     command += ["--split", chosen.name, "--intensity", rule, *["--skip-bad"] * skip_bad]
-    dataset = _index(found, rule, good, shlex.join(command))
+    notes = twins(good, chosen)
+    dataset = _index(found, reader, rule, good, notes, shlex.join(command))
     written = 0
     if root is not None:
         sources = [source for source in found.sources if source.id in good]
@@ -118,18 +124,21 @@ def prepare(
     )
 
 
-def _check_target(root: Path, raw: Path, name: str) -> None:
+def _check_target(root: Path, raw: Path, reader: str, name: str) -> None:
     """Refuse to write over raw data, over another dataset, or among files of another kind."""
     if root.resolve() == raw.resolve():
         raise DaclError(f"{root} is the raw folder itself", "give another folder as OUT")
     if (root / "dataset.json").is_file():
         try:
-            held = PreparedDataset.open(root).name
+            held = PreparedDataset.open(root)
         except DaclError:
             # Preparing again is how a damaged dataset is mended.
             return
-        if held != name:
-            message = f"{root} holds the dataset {held!r}, this one is {name!r}"
+        if held.name != name:
+            message = f"{root} holds the dataset {held.name!r}, this one is {name!r}"
+            raise DaclError(message, "give another folder as OUT")
+        if held.reader not in ("", reader):
+            message = f"{root} was prepared by `dacl preprocess {held.reader}`, not by `{reader}`"
             raise DaclError(message, "give another folder as OUT")
     elif root.exists() and not root.is_dir():
         raise DaclError(f"{root} is a file", "give a folder as OUT")
@@ -176,6 +185,8 @@ def _write_one(reader: str, root: Path, source: CaseSource) -> bool:
     path = case_path(root, case.id)
     if holds(path, case.source):
         return False
+    # From here on the old index would name what it does not describe.
+    withdraw(root)
     write_case(path, case)
     return True
 
@@ -211,7 +222,7 @@ def _split(name: str | None, found: Discovery, entries: Mapping[str, Entry]) -> 
     if found.split is not None and name in (None, found.split.name):
         split = found.split.restricted_to(patients)
     else:
-        split = resolve(name or "ssl4mis", found.name, labeled, patients - labeled)
+        split = resolve(name or DEFAULT_SPLIT, found.name, labeled, patients - labeled)
     if not split.train:
         message = f"none of the training patients of split {split.name!r} is here"
         raise DaclError(message, "choose another split, for example --split random:0")
@@ -219,7 +230,12 @@ def _split(name: str | None, found: Discovery, entries: Mapping[str, Entry]) -> 
 
 
 def _index(
-    found: Discovery, rule: str, entries: Mapping[str, Entry], command: str
+    found: Discovery,
+    reader: str,
+    rule: str,
+    entries: Mapping[str, Entry],
+    notes: Sequence[str],
+    command: str,
 ) -> dict[str, Any]:
     """Return the content of dataset.json."""
     indexed = ("patient", "phase", "source", "shape_ZHW", "spacing_mm", "class_voxels")
@@ -230,6 +246,7 @@ def _index(
     return {
         "format": FORMAT,
         "name": found.name,
+        "reader": reader,
         "class_names": found.class_names,
         "modality": found.modality,
         "intensity": rule,
@@ -237,5 +254,6 @@ def _index(
         "fingerprint": content_fingerprint(cases, found.class_names, rule),
         "dacl_version": __version__,
         "prepare_command": command,
+        "notes": notes,
         "cases": cases,
     }

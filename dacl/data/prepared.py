@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,12 @@ _DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseInfo:
-    """What dataset.json says of a case; ``class_voxels`` is by class, empty if unlabeled."""
+    """What dataset.json says of a case.
+
+    Attributes:
+        class_voxels: by class, empty if unlabeled.
+        source: file, relative to the raw folder -> sha256 of its bytes; None where not recorded.
+    """
 
     id: str
     patient: str
@@ -37,6 +42,7 @@ class CaseInfo:
     has_label: bool
     class_voxels: tuple[int, ...]
     phase: str = ""
+    source: Mapping[str, str] | None = field(default=None, hash=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +111,16 @@ def write_json(path: Path, content: Any) -> None:
     _write(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
+def withdraw(root: Path) -> None:
+    """Make a folder no dataset, by removing its index; DaclError if the folder is read-only."""
+    path = root / "dataset.json"
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        hint = "make the folder writable or choose another one"
+        raise DaclError(f"cannot replace {path}: {error.strerror}", hint) from error
+
+
 def holds(path: Path, source: Mapping[str, str]) -> bool:
     """Whether a case file is there, undamaged to the last chunk, and made from just these files."""
     try:
@@ -151,6 +167,8 @@ class PreparedDataset:
         split: the patients at hand by use.
         prepare_command: what wrote it, and writes damaged cases again.
         infos: by case id, in order.
+        reader: what read the raw folder, ``acdc`` or ``ssl4mis``; empty where not recorded.
+        notes: what a result on this data should be read with, such as one image in two parts.
     """
 
     root: Path
@@ -163,6 +181,8 @@ class PreparedDataset:
     split: Split
     prepare_command: str
     infos: Mapping[str, CaseInfo]
+    reader: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, root: Path) -> "PreparedDataset":
@@ -197,6 +217,8 @@ class PreparedDataset:
                 split=split,
                 prepare_command=dataset["prepare_command"],
                 infos=infos,
+                reader=dataset.get("reader", ""),
+                notes=tuple(dataset.get("notes", ())),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DaclError(
@@ -251,14 +273,16 @@ class PreparedDataset:
         return Geometry(spacing_mm=spacing_mm, affine=attributes["affine"], header=header)
 
     def _read(self, case_id: str, volume: str = "") -> tuple[np.ndarray, dict[str, Any]]:
-        shape = self.info(case_id).shape_ZHW
+        info = self.info(case_id)
         path = case_path(self.root, case_id)
         try:
             with h5py.File(path) as file:
                 array = file[volume][...] if volume else np.empty(0)
                 attributes = dict(file.attrs)
-            if attributes["id"] != case_id or (volume and array.shape != shape):
+            if attributes["id"] != case_id or (volume and array.shape != info.shape_ZHW):
                 raise ValueError("it holds another case")
+            if info.source is not None and json.loads(attributes["source"]) != info.source:
+                raise ValueError("it was made from other source files than dataset.json names")
         except _DAMAGE as error:
             message = f"{path} is missing or damaged ({volume or 'geometry'}: {error})"
             hint = f"write it again, intact cases are kept: {self.prepare_command}"
@@ -277,4 +301,5 @@ def _info(case_id: str, entry: Mapping[str, Any]) -> CaseInfo:
         has_label=bool(entry["class_voxels"]),
         class_voxels=tuple(entry["class_voxels"]),
         phase=entry["phase"],
+        source=entry.get("source"),
     )

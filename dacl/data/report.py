@@ -144,7 +144,7 @@ def report_of(
         class_voxels=dict(zip(found.class_names, totals, strict=True)) if labeled else {},
         missing=split.missing,
         unused=tuple(sorted({entry.patient for entry in entries.values()} - set(split.patients))),
-        notes=(*found.notes, *_notes(entries), *_twins(entries, split)),
+        notes=(*found.notes, *_notes(entries), *twins(entries, split)),
         volumes=len(entries),
         written=written,
     )
@@ -188,14 +188,15 @@ def _notes(entries: Mapping[str, Entry]) -> list[str]:
     return notes
 
 
-def _twins(entries: Mapping[str, Entry], split: Split) -> list[str]:
+def twins(entries: Mapping[str, Entry], split: Split) -> list[str]:
     """Name cases with the same image and another mask: ACDC has two, and a split can part them."""
     notes = []
     first_of: dict[str, str] = {}
     for case_id, entry in sorted(entries.items()):
         twin = first_of.setdefault(entry.image_sha256, case_id)
         if twin != case_id:
-            one, two = split.part_of(entries[twin].patient), split.part_of(entry.patient)
-            where = f"both in {one}" if one == two else f"one in {one}, the other in {two}"
-            notes.append(f"{twin} and {case_id} are one image with two masks, {where}")
+            pair = (twin, entries[twin]), (case_id, entry)
+            names = (f"{each} ({split.part_of(held.patient)})" for each, held in pair)
+            masks = "two masks" if all(held.labeled for _, held in pair) else "one mask"
+            notes.append(f"{' and '.join(names)} are one image with {masks}")
     return notes

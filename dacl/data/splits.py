@@ -142,6 +142,17 @@ def random_split(seed: int, labeled: Iterable[str], unlabeled: Iterable[str] = (
     )
 
 
+def check_name(name: str, dataset: str) -> None:
+    """Refuse, with a DaclError, a name that ``resolve`` does not know, whatever patients there are."""
+    kind, _, seed = name.partition(":")
+    if kind != "random":
+        named(name, dataset)
+    elif not seed.isdecimal():
+        raise DaclError(
+            f"split {name!r} has no valid seed", "write it as random:SEED, for example random:0"
+        )
+
+
 def resolve(
     name: str, dataset: str, labeled: Iterable[str], unlabeled: Iterable[str] = ()
 ) -> Split:
@@ -154,11 +165,8 @@ def resolve(
         unlabeled: patients at hand without.
     """
     labeled, unlabeled = tuple(labeled), tuple(unlabeled)
+    check_name(name, dataset)
     kind, _, seed = name.partition(":")
     if kind == "random":
-        if not seed.isdecimal():
-            raise DaclError(
-                f"split {name!r} has no valid seed", "write it as random:SEED, for example random:0"
-            )
         return random_split(int(seed), labeled, unlabeled)
     return named(name, dataset).restricted_to(labeled + unlabeled)

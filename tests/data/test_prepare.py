@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import h5py
 import pytest
 
 from dacl.data.prepare import BadCases, prepare
@@ -99,6 +100,30 @@ def test_only_changed_sources_are_written_again(raw_acdc, raw, tmp_path):
     assert second.fingerprint != first.fingerprint
 
 
+def test_new_cases_never_stand_under_the_old_index(raw_acdc, raw, tmp_path):
+    """Killed after one of two changed cases, the folder is no dataset until it is complete."""
+    out = tmp_path / "out"
+    run(raw, out)
+    for patient in ("patient002", "patient004"):
+        raw_acdc.save(gt(raw, patient), raw_acdc.mask()[::-1].copy())
+    held = []
+
+    def stop(stage, done, total):
+        if stage == "write":
+            held.append((out / "dataset.json").exists())
+            if done == 3:
+                raise Stop
+
+    with pytest.raises(Stop):
+        run(raw, out, progress=stop)
+    assert held == [True, True, False]
+    with pytest.raises(DaclError, match="not a prepared dataset"):
+        PreparedDataset.open(out)
+    assert run(raw, out).written == 1
+    run(raw, tmp_path / "whole")
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
 def test_the_fingerprint_is_of_the_content(raw, tmp_path):
     first = run(raw, tmp_path / "a").fingerprint
     assert run(raw, tmp_path / "b", split="random:1").fingerprint == first
@@ -164,11 +189,37 @@ def test_one_image_with_two_masks_is_a_note_that_names_the_parts(raw_acdc, raw, 
     shutil.rmtree(raw / "training/patient002")
     for frame in ("01", "09"):
         raw_acdc.save(gt(raw, "patient076", frame), raw_acdc.mask()[::-1].copy())
-    notes = prepare("acdc", raw, tmp_path / "out", split="ssl4mis-dev").notes
-    assert (
-        "patient074_frame01 and patient076_frame01 are one image with two masks, "
-        "one in train, the other in test"
-    ) in notes
+    out = tmp_path / "out"
+    expected = tuple(
+        f"patient074_frame{n} (train) and patient076_frame{n} (test) are one image with two masks"
+        for n in ("01", "09")
+    )
+    assert set(expected) < set(prepare("acdc", raw, out, split="ssl4mis-dev").notes)
+    assert PreparedDataset.open(out).notes == expected
+    # A dataset that was prepared before notes were kept gets them, and its cases stay.
+    index = json.loads((out / "dataset.json").read_text())
+    del index["notes"]
+    (out / "dataset.json").write_text(json.dumps(index))
+    assert prepare("acdc", raw, out, split="ssl4mis-dev").written == 0
+    assert PreparedDataset.open(out).notes == expected
+
+
+def test_one_image_with_one_mask_is_said_so(raw, tmp_path):
+    copy_patient(raw, "patient002", "patient050")
+    for frame in ("01", "09"):
+        gt(raw, "patient050", frame).unlink()
+    run(raw, tmp_path / "out")
+    notes = PreparedDataset.open(tmp_path / "out").notes
+    assert len(notes) == 2
+    assert all(note.endswith("are one image with one mask") for note in notes)
+
+
+@pytest.mark.parametrize("name", ["random:x", "random", "foo"])
+def test_a_wrong_split_name_is_refused_before_any_case_is_checked(raw, tmp_path, name):
+    checked = []
+    with pytest.raises(DaclError, match=f"split '{name}'"):
+        run(raw, tmp_path / "out", split=name, progress=lambda *call: checked.append(call))
+    assert not checked
 
 
 def test_folders_in_use_are_refused(raw, tmp_path):
@@ -184,6 +235,22 @@ def test_folders_in_use_are_refused(raw, tmp_path):
     (raw / "phantom.json").write_text(json.dumps(marker))
     with pytest.raises(DaclError, match="holds the dataset 'acdc', this one is 'phantom'"):
         run(raw, tmp_path / "out")
+
+
+def test_the_dataset_of_another_reader_is_refused(raw_acdc, raw, tmp_path):
+    out = tmp_path / "out"
+    run(raw, out)
+    before = files_of(out)
+    copy = tmp_path / "ACDC/data"
+    copy.mkdir(parents=True)
+    for number in range(1, 4):
+        with h5py.File(copy / f"patient{number:03d}_frame01.h5", "w") as file:
+            file["image"] = raw_acdc.volume(number).astype("f4").T
+            file["label"] = raw_acdc.mask().T
+    with pytest.raises(DaclError, match="preprocess acdc`, not by `ssl4mis`") as caught:
+        prepare("ssl4mis", copy.parent, out, split="random:0")
+    assert "another folder" in caught.value.hint
+    assert files_of(out) == before
 
 
 def test_a_damaged_index_is_mended(raw, tmp_path):

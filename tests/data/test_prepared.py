@@ -133,6 +133,7 @@ def test_slope_and_inter_are_applied_on_reading(dataset):
         image_ZHW=np.arange(360, dtype=np.int16).reshape(3, 10, 12),
         label_ZHW=None,
         spacing_mm=None,
+        source=dict(dataset.info("patient001_frame01").source),
         slope=-2.0,
         inter=5.0,
     )
@@ -140,6 +141,30 @@ def test_slope_and_inter_are_applied_on_reading(dataset):
     # A negative slope turns the image around: the largest stored value is the darkest.
     expected = np.linspace(1, 0, 360, dtype=np.float32).reshape(3, 10, 12)
     np.testing.assert_allclose(dataset.read_image(case.id), expected, atol=1e-6)
+
+
+def test_a_case_from_other_source_files_is_refused(dataset):
+    case_id = "patient001_frame01"
+    path = case_path(dataset.root, case_id)
+    with h5py.File(path, "r+") as file:
+        file.attrs["source"] = json.dumps(dict.fromkeys(dataset.info(case_id).source, "0" * 64))
+    for read in (dataset.read_image, dataset.read_label, dataset.read_geometry):
+        with pytest.raises(DaclError, match="other source files") as caught:
+            read(case_id)
+        assert dataset.prepare_command in caught.value.hint
+
+
+def test_an_index_without_the_newer_keys_is_read(dataset):
+    path = dataset.root / "dataset.json"
+    content = json.loads(path.read_text())
+    del content["notes"], content["reader"]
+    for entry in content["cases"].values():
+        del entry["source"]
+    path.write_text(json.dumps(content))
+    older = PreparedDataset.open(dataset.root)
+    assert (older.notes, older.reader) == ((), "")
+    case_id = "patient001_frame01"
+    np.testing.assert_array_equal(older.read_image(case_id), dataset.read_image(case_id))
 
 
 def test_labeled_needs_masks(raw_acdc, tmp_path):
