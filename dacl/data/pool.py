@@ -40,7 +40,7 @@ class SlicePool:
         device: where the pixels stay.
 
     Raises:
-        DaclError: no case, or a case that cannot be read.
+        DaclError: no case, a case that cannot be read, or no room in the temporary folder.
     """
 
     def __init__(
@@ -70,9 +70,17 @@ class SlicePool:
         self.offset_S = pixels_S.cumsum(0) - pixels_S
 
         total = int(pixels_S.sum())
-        in_file = device.type == "cpu" and 5 * total > MEMORY_SHARE * _free_memory()
-        pixels = _allocate(total, torch.float32, in_file)
-        mask_pixels = _allocate(total if labels else 0, torch.uint8, in_file and labels)
+        needed = 5 * total  # bytes: float32 pixels and uint8 masks
+        in_file = device.type == "cpu" and needed > MEMORY_SHARE * _free_memory()
+        new = _in_file if in_file else torch.empty
+        try:
+            pixels = new(total, dtype=torch.float32)
+            mask_pixels = new(total, dtype=torch.uint8) if labels else torch.empty(0)
+        except OSError as error:
+            raise DaclError(
+                f"not enough disk in the temporary folder {tempfile.tempdir or ''}: {error}",
+                f"set TMPDIR to a folder with {needed // 10**6 + 1} MB free",
+            ) from error
         start = 0
         for case in cases:
             label = dataset.read_label(case.id) if labels else None
@@ -103,11 +111,13 @@ class SlicePool:
         return Patches(images, torch.where(inside, self.mask_pixels[flat], 0).long())
 
 
-def _allocate(count: int, dtype: torch.dtype, in_file: bool) -> Tensor:
-    if not in_file:
-        return torch.empty(count, dtype=dtype)
+def _in_file(count: int, *, dtype: torch.dtype) -> Tensor:
+    """Pixels in a file of the temporary folder; OSError if it has no room for them."""
     # the memory map keeps the unlinked file alive for as long as the pool lives
     with tempfile.NamedTemporaryFile(prefix="dacl-", suffix=".pixels") as file:
+        if hasattr(os, "posix_fallocate"):
+            # a sparse file on a full disk would end the process with SIGBUS at the first write
+            os.posix_fallocate(file.fileno(), 0, count * dtype.itemsize)
         return torch.from_file(file.name, shared=True, size=count, dtype=dtype)
 
 

@@ -116,6 +116,17 @@ def test_a_pool_in_a_file_gives_the_same_patches(dataset, image, monkeypatch):
         assert torch.equal(first, second)
 
 
+def test_a_full_temporary_folder_is_an_error_that_says_so(dataset, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_free_memory", lambda: 0)
+    monkeypatch.setattr(module.os, "posix_fallocate", full, raising=False)
+    with pytest.raises(DaclError, match="not enough disk in the temporary folder") as caught:
+        pool_of(dataset, RESIZE)
+    assert "set TMPDIR to a folder with 1 MB free" in caught.value.hint
+
+
 def test_without_labels_none_is_opened_and_none_comes_out(dataset):
     before = pool_of(dataset, RESIZE).patches(torch.arange(6), draw_placements(6, 2))
     for case_id in SHAPES:
