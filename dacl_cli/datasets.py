@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dacl.data import ACDC_PAGE
 from dacl.errors import DaclError
 
-DOWNLOAD = "https://www.creatis.insa-lyon.fr/Challenge/acdc/"
+DOWNLOAD = ACDC_PAGE
 
 
 def prepared_folders(under: Path = Path("data")) -> list[Path]:

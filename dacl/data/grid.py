@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dacl.config import ImageConfig
-
-SpacingMm = tuple[float, float, float]
+from dacl.data.case import SpacingMm as SpacingMm  # its users take it from here
 
 
 def nearest_index(source: int, target: int) -> Integer[Tensor, "target"]:

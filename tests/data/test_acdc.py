@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from dacl.data import ACDC_PAGE
 from dacl.data.readers import acdc
 from dacl.errors import DaclError
 
@@ -195,7 +196,7 @@ def test_no_data_names_the_download_page_and_the_phantom(tmp_path):
     for folder in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(DaclError) as caught:
             acdc.discover(folder)
-        assert acdc.DOWNLOAD_PAGE in caught.value.hint
+        assert ACDC_PAGE in caught.value.hint
         assert "dacl preprocess phantom" in caught.value.hint
 
 

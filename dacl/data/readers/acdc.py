@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dacl.data import ACDC_PAGE
 from dacl.data.case import Case, smallest_integers
 from dacl.data.readers import CaseSource, Discovery, Finding, relative, voxel_findings
 from dacl.data.readers.nifti import Unreadable, Volume, load
@@ -21,7 +22,6 @@ from dacl.data.splits import Split
 from dacl.errors import DaclError
 
 CLASS_NAMES = ("background", "RV", "Myo", "LV")
-DOWNLOAD_PAGE = "https://www.creatis.insa-lyon.fr/Challenge/acdc/"
 _LEVELS = ("", "training", "testing", "database/training", "database/testing")
 _PATIENT = re.compile(r"(patient|phantom)\d+")
 _FRAME = re.compile(
@@ -40,7 +40,7 @@ def discover(raw: Path) -> Discovery:
     if not folders:
         message = f"no ACDC patients in {raw}" if raw.is_dir() else f"no folder {raw}"
         hint = (
-            f"expected {raw}/training/patient001/...: download ACDC from {DOWNLOAD_PAGE}, "
+            f"expected {raw}/training/patient001/...: download ACDC from {ACDC_PAGE}, "
             "or make a synthetic dataset: dacl preprocess phantom"
         )
         raise DaclError(message, hint)
