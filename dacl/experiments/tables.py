@@ -36,8 +36,11 @@ AXES: dict[str, frozenset[str]] = {
 }
 """What a comparison may vary -> the protocol fields that vary with it."""
 
-# Provenance that makes runs differ in more than the axis: noted under the table, not refused.
+# Provenance that makes rows differ in more than the axis: noted under the table, not refused.
 NOTED = ("preset", "steps")
+# What runs of one row share. The hash is of the configuration without seed and machine; it differs
+# between methods by nature, and older results have none.
+SHARED_IN_A_ROW = (*NOTED, "config_hash")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +128,7 @@ def comparison_table(
     """Foreground means of several runs, a row per value of the axis.
 
     Runs that share a value (seeds of one method) become one row: mean and standard deviation over
-    runs. Seeds must be the same in every row.
+    runs. They differ in the seed alone, and seeds are the same in every row.
 
     Args:
         summaries: contents of summary.json files.
@@ -135,7 +138,7 @@ def comparison_table(
 
     Raises:
         DaclError: nothing to compare, an unknown axis or network, or protocols that differ
-            in more than the axis.
+            in more than the axis; a seed twice in a row, forced or not.
     """
     if not summaries:
         raise DaclError("no results to compare", "run `dacl evaluate RUN` first")
@@ -150,6 +153,13 @@ def comparison_table(
     groups: dict[str, list[Summary]] = {}
     for summary in summaries:
         groups.setdefault(_axis_value(summary, axis), []).append(summary)
+    for value, group in groups.items():
+        for number, summary in enumerate(group):
+            if any(_same_run(summary, other) for other in group[:number]):
+                raise DaclError(
+                    f"{_name(summary)} stands twice in the row {value!r}",
+                    "give every run once: counted twice it makes the spread over seeds too small",
+                )
     mixture = _mixture(list(groups.values()), axis)
     if mixture and not force:
         raise DaclError(
@@ -190,6 +200,13 @@ def _mixture(groups: list[list[Summary]], axis: str) -> list[str]:
         found |= dict.fromkeys(differences(protocols[0][0], first, axis=AXES[axis]))
         for other in others:
             found |= dict.fromkeys(differences(first, other))
+    for group in groups:
+        for key in SHARED_IN_A_ROW:
+            values = dict.fromkeys(
+                str(s["provenance"][key])[:12] for s in group if key in s["provenance"]
+            )
+            if len(values) > 1:
+                found[f"{key} in row {_axis_value(group[0], axis)}: {', '.join(values)}"] = None
     if axis not in ("method", "training"):
         methods = sorted({s["provenance"]["method"] for group in groups for s in group})
         if len(methods) > 1:
@@ -199,6 +216,11 @@ def _mixture(groups: list[list[Summary]], axis: str) -> list[str]:
         if any(of_row != seeds[0] for of_row in seeds):
             found[f"seeds: {' and '.join(str(of_row) for of_row in seeds)}"] = None
     return list(found)
+
+
+def _same_run(first: Summary, second: Summary) -> bool:
+    """Method, seed and protocol agree; a seed twice under two protocols is a mixture."""
+    return _name(first) == _name(second) and first["protocol"] == second["protocol"]
 
 
 def _axis_value(summary: Summary, axis: str) -> str:

@@ -118,6 +118,42 @@ def test_runs_of_one_row_must_be_alike_too(summary: Summary) -> None:
         comparison_table(runs)
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_seed_stands_once_in_a_row(summary: Summary, force: bool) -> None:
+    with pytest.raises(DaclError, match="dacl seed 0 stands twice in the row 'dacl'"):
+        comparison_table([summary, summary], force=force)
+    with pytest.raises(DaclError, match="stands twice"):
+        comparison_table([summary, variant(summary, method="cps"), summary], force=force)
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [("steps", 10, 20), ("preset", "small", "paper"), ("config_hash", "a" * 64, "b" * 64)],
+)
+def test_runs_of_one_row_differ_in_the_seed_alone(
+    summary: Summary, key: str, one: object, other: object
+) -> None:
+    runs = [variant(summary, **{key: one}), variant(summary, seed=1, **{key: other})]
+    with pytest.raises(DaclError, match=f"{key} in row dacl: {str(one)[:12]}, {str(other)[:12]}"):
+        comparison_table(runs)
+    forced = comparison_table(runs, force=True)
+    assert any(f"forced: {key} in row dacl" in note for note in forced.notes)
+    comparison_table([runs[0], variant(summary, seed=1, **{key: one})])
+
+
+def test_the_hash_of_the_configuration_is_of_its_row_and_optional(summary: Summary) -> None:
+    table = comparison_table(
+        [
+            variant(summary, method="cps", config_hash="c" * 64),
+            variant(summary, method="dacl", config_hash="d" * 64),
+        ]
+    )
+    assert not any("config_hash" in note for note in table.notes)
+    without = variant(summary)
+    without["provenance"].pop("config_hash", None)
+    comparison_table([without, variant(summary, seed=1, config_hash="d" * 64)])
+
+
 def test_other_budgets_are_noted(summary: Summary) -> None:
     table = comparison_table([variant(summary, method="cps", steps=10), summary])
     assert any(note.startswith("steps differ: cps 10, dacl") for note in table.notes)
