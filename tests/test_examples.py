@@ -1,28 +1,37 @@
 """The programs under examples/ run, each at a size that takes seconds."""
 
 import importlib.util
+import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import tiny_run
 
+from dacl.training import checkpoint
 from dacl_cli.app import main
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.fixture
-def demo():
-    spec = importlib.util.spec_from_file_location("examples_demo", EXAMPLES / "demo.py")
+def example(name: str):
+    spec = importlib.util.spec_from_file_location(f"examples_{name}", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for their module
     spec.loader.exec_module(module)
     return module
 
 
+@pytest.fixture
+def demo():
+    return example("demo")
+
+
 def test_every_example_is_run_here():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"demo.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"demo.py", "several_seeds.py"}
 
 
 def test_demo_ends_with_a_table_of_both_and_pictures_that_exist(
@@ -62,3 +71,118 @@ def test_demo_stops_at_the_first_failure(demo, tmp_path, capfd):
         demo.run("preprocess", "acdc", tmp_path / "nowhere", tmp_path / "out")
     assert stop.value.code == 1
     assert "nowhere" in capfd.readouterr().err
+
+
+class Several:
+    """examples/several_seeds.py on blocks, its commands run in this process."""
+
+    def __init__(self, module, folder):
+        self.module, self.folder = module, folder
+        self.evaluation = folder / "runs/blocks-dacl-1labeled-seed1/evaluation/test-best"
+
+    def __call__(self, monkeypatch, *, steps=2, settings=()):
+        """The first word of every `dacl` command that was run."""
+        commands = []
+
+        def run_here(*arguments: object) -> None:
+            words = [str(argument) for argument in arguments]
+            assert not any(self.folder.as_posix() in word for word in words)
+            commands.append(words)
+            with monkeypatch.context() as process:
+                process.setattr(sys, "argv", ["dacl", *words])
+                assert main(words) == 0
+
+        monkeypatch.chdir(self.folder)
+        monkeypatch.setattr(self.module, "run", run_here)
+        given = ("network.width=4", "image.patch_size=32", "optim.batch_labeled=2", *settings)
+        options = (
+            f"--labeled 1 --methods supervised dacl --seeds 0 1 --preset small --steps {steps}"
+        )
+        where = ["--data", str(self.folder / "data"), f"--out={self.folder / 'results'}"]
+        words = [*where, *options.split(), "--threads", "1"]
+        words += [word for setting in given for word in ("--set", setting)]
+        monkeypatch.setattr(sys, "argv", ["several_seeds.py", *words])
+        self.module.main()
+        return commands
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("several")
+    tiny_run.write_dataset(folder / "data")
+    several = Several(example("several_seeds"), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        several.first = several(patch)
+    several.table = (folder / "results" / "table.md").read_text(encoding="utf-8")
+    return several
+
+
+def test_several_seeds_trains_and_evaluates_each_run_once(several, monkeypatch):
+    assert [words[0] for words in several.first] == ["train", "evaluate"] * 4
+    assert all(words[-2:] == ["--threads", "1"] for words in several.first[::2])
+    assert several(monkeypatch) == []
+    assert (several.folder / "results" / "table.md").read_text(encoding="utf-8") == several.table
+
+
+def test_several_seeds_writes_a_table_and_the_paired_differences(several):
+    rows = re.findall(r"^\| ((?:supervised|dacl), 1 labelled) \| (\d)", several.table, flags=re.M)
+    assert rows == [("supervised, 1 labelled", "2"), ("dacl, 1 labelled", "2")]
+    name = "dacl, 1 labelled minus supervised, 1 labelled"
+    assert f"- {name}: " in several.table
+    results = several.folder / "results"
+    found = json.loads((results / "differences.json").read_text(encoding="utf-8"))[name]
+    assert found["patients"] == 2
+    assert len(found["by_seed"]) == 2
+    assert found["std_over_seeds"] >= 0
+    assert len(list(results.glob("blocks-*/cases.csv"))) == 4
+
+
+def test_several_seeds_says_nothing_of_the_folders_of_the_machine(several):
+    assert "several_seeds.py --data data --out=results" in several.table
+    for file in (several.folder / "results").rglob("*.*"):
+        assert several.folder.as_posix() not in file.read_text(encoding="utf-8"), file.name
+
+
+def test_several_seeds_evaluates_anew_what_judged_an_earlier_checkpoint(several, monkeypatch):
+    summary = several.evaluation / "summary.json"
+    content = json.loads(summary.read_text(encoding="utf-8"))
+    content["provenance"]["checkpoint_step"] -= 1
+    summary.write_text(json.dumps(content), encoding="utf-8")
+    run_dir = "runs/blocks-dacl-1labeled-seed1"
+    assert several(monkeypatch) == [["evaluate", run_dir, "--data", "data"]]
+    assert several(monkeypatch) == []
+
+
+def test_several_seeds_goes_on_with_an_interrupted_run(several, monkeypatch, tmp_path):
+    copy = Several(several.module, shutil.copytree(several.folder, tmp_path / "copy"))
+    run_dir = "runs/blocks-dacl-1labeled-seed1"
+    latest = copy.folder / run_dir / "latest.pt"
+    checkpoint.save(latest, checkpoint.load(latest) | {"step": 1})
+    resumed = ["train", "--resume", run_dir, "--data", "data", "--threads", "1"]
+    assert copy(monkeypatch)[0] == resumed
+    assert checkpoint.load(latest)["step"] == 2
+    assert copy(monkeypatch) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"steps": 3}, "optim.steps 2, not 3"),
+        ({"settings": ("optim.lr=0.5",)}, "optim.lr 0.01, not 0.5"),
+    ],
+)
+def test_several_seeds_refuses_runs_of_other_settings(several, monkeypatch, changes, said):
+    with pytest.raises(SystemExit, match=f"other settings: {re.escape(said)}\n"):
+        several(monkeypatch, **changes)
+
+
+def test_several_seeds_refuses_runs_of_other_data(several, monkeypatch):
+    other = tiny_run.SPLIT | {"val": ["p4"], "test": ["p3", "p5"]}
+    splits = several.folder / "data" / "splits.json"
+    before = splits.read_text(encoding="utf-8")
+    splits.write_text(json.dumps({"name": "fixed", **other}), encoding="utf-8")
+    try:
+        with pytest.raises(SystemExit, match="was trained on split"):
+            several(monkeypatch)
+    finally:
+        splits.write_text(before, encoding="utf-8")
