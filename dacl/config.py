@@ -5,6 +5,8 @@ preset, TOML file, command line. Unknown keys are errors that name the nearest k
 """
 
 import difflib
+import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -172,6 +174,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+SECTIONS: dict[str, list[str]] = {
+    name: list(field.annotation.model_fields)
+    for name, field in Config.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, _Frozen)
+}
+
+
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Nested dictionaries, `over` wins leaf by leaf."""
     merged = dict(base)
@@ -188,7 +197,7 @@ def resolve(preset: str, *layers: Mapping[str, Any]) -> Config:
     Raises:
         DaclError: unknown preset or key (with the nearest known one), or a value out of range.
     """
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise DaclError(f"unknown preset {preset!r}", f"presets: {', '.join(PRESETS)}")
     values: dict[str, Any] = PRESETS[preset]
     for layer in layers:
@@ -198,6 +207,12 @@ def resolve(preset: str, *layers: Mapping[str, Any]) -> Config:
                 f"a preset is a starting point: choose it with --preset {layer['preset']}",
             )
         values = merge(values, layer)
+        for section in SECTIONS:
+            if section in values and not isinstance(values[section], Mapping):
+                raise DaclError(
+                    f"{section} = {values[section]!r}: {section!r} is a section, not a value",
+                    f"set one of its keys, such as {section}.{SECTIONS[section][0]}",
+                )
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -224,12 +239,17 @@ def _explain(error: ValidationError) -> tuple[str, str]:
 def known_keys() -> list[str]:
     """Dotted names of every leaf of `Config`, as `--set` and TOML know them."""
     keys = []
-    for name, field in Config.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, _Frozen):
-            keys += [f"{name}.{leaf}" for leaf in field.annotation.model_fields]
-        else:
-            keys.append(name)
+    for name in Config.model_fields:
+        keys += [f"{name}.{leaf}" for leaf in SECTIONS[name]] if name in SECTIONS else [name]
     return keys
+
+
+def config_hash(config: Config) -> str:
+    """sha256 of what makes runs alike but for chance: all values except seed, machine and journal."""
+    recipe = config.model_dump(
+        mode="json", exclude={"seed", "device", "precision", "compile", "journal"}
+    )
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:

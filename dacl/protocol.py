@@ -3,7 +3,6 @@
 A table varies the axis it declares and nothing else: `differences` names what else two protocols disagree on.
 """
 
-import os
 import platform
 import shutil
 import subprocess
@@ -66,7 +65,6 @@ def provenance(**extra: Any) -> dict[str, Any]:
         "git": git_state(),
         "python": platform.python_version(),
         "platform": platform.system() + " " + platform.machine(),
-        "cpu_threads": os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count()),
         "packages": {name: _version(name) for name in ("torch", "numpy", "scipy", "h5py")},
     }
 

@@ -83,11 +83,9 @@ def evaluate(
         typer.Option(help="Where to compute.", rich_help_panel=MACHINE),
     ] = "auto",
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"] | None,
-        typer.Option(
-            help="Networks in bf16 or fp32. [default: the run's]", rich_help_panel=MACHINE
-        ),
-    ] = None,
+        Literal["auto", "fp32", "bf16"],
+        typer.Option(help="Networks in bf16 or fp32.", rich_help_panel=MACHINE),
+    ] = "fp32",
 ) -> None:
     """Dice, Jaccard, ASD, ASSD and HD95 per case and class, tables, NIfTI predictions, pictures.
 

@@ -162,11 +162,13 @@ def train(
 
         try:
             trainer = Trainer.resume(resume, data)
-        except (
-            Finished
-        ) as finished:  # what was asked for is there: a script that resumes until done ends
-            console.say(finished.message)
-            console.say(f"next: dacl evaluate {resume}")
+        except Finished as finished:
+            # What was asked for is there: a script that resumes until it succeeds ends.
+            if json_:
+                console.emit_json({"run_dir": resume, "finished": True})
+            else:
+                console.say(finished.message)
+                console.say(finished.hint)
             return
     _run(trainer, json_, threads)
 
@@ -233,7 +235,11 @@ def _run(trainer: Trainer, as_json: bool, threads: int | None) -> None:
     if not summary.finished:
         console.note(f"stopped at step {summary.step}, saved", style="")
         same = f" --threads {threads}" if threads else ""  # other threads, other bits
-        console.say(f"go on with: dacl train --resume {summary.run_dir}{same}")
+        line = f"go on with: dacl train --resume {summary.run_dir}{same}"
+        if as_json:
+            console.note(line, style="")
+        else:
+            console.say(line)
         raise typer.Exit(130)
     if as_json:
         return
@@ -242,7 +248,8 @@ def _run(trainer: Trainer, as_json: bool, threads: int | None) -> None:
             f"best validation Dice {100 * summary.best['dice']:.1f} % at step {summary.best['step']} (network a)"
         )
     console.say(f"curves: {summary.run_dir / 'progress.png'}")
-    console.say(f"next: dacl evaluate {summary.run_dir}")
+    only = "" if summary.best else " --checkpoint latest"  # nobody validated
+    console.say(f"next: dacl evaluate {summary.run_dir}{only}")
 
 
 @contextmanager

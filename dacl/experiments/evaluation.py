@@ -24,7 +24,7 @@ from dacl.metrics.conventions import Convention, convention_named, score_volume
 from dacl.metrics.overlap import dice_per_class
 from dacl.metrics.summary import Row
 from dacl.training.checkpoint import Trained, load_trained, open_data
-from dacl.training.device import device_name, pick_device, use_bf16
+from dacl.training.device import device_name, pick_device, precision_name, use_bf16
 
 Report = Callable[[int, int, str], None]
 """`report(done, total, detail)`."""
@@ -46,8 +46,8 @@ class Request:
     out: Path | None = None
     """Folder to write; None: `evaluation/<split>-<checkpoint>` beside the checkpoint."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] | None = None
-    """None: the run's own."""
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """fp32 whatever the run was trained in: the same checkpoint scores the same everywhere."""
     predictions: bool = True
     pictures: bool = True
 
@@ -77,7 +77,7 @@ def evaluate(
     convention = convention_named(request.convention)
     device = pick_device(request.device)
     trained = load_trained(path, device, request.checkpoint)
-    trained.method.bf16 = use_bf16(request.precision or trained.config.precision, device)
+    trained.method.bf16 = use_bf16(request.precision, device)
     judged = trained.method.judged
     if request.network not in judged:
         raise DaclError(
@@ -108,7 +108,8 @@ def evaluate(
     summary = build_summary(
         trained, dataset, cases, rows,
         convention=convention, evaluated_on=request.split, post=request.post,
-        network=request.network, device=device_name(device), unlabeled=unlabeled,
+        network=request.network, device=device_name(device),
+        precision=precision_name(trained.method.bf16, device), unlabeled=unlabeled,
     )  # fmt: skip
     table = result_table(summary)
     files = [out / "cases.csv", out / "table.md", out / "table.tex", *files]

@@ -1,10 +1,14 @@
 """What an evaluation leaves behind: cases.csv and the content of summary.json."""
 
 import csv
+import json
 import math
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from dacl.config import config_hash
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.experiments.tables import Summary
 from dacl.metrics.conventions import METRICS, Convention
@@ -30,6 +34,7 @@ def build_summary(
     post: str,
     network: str,
     device: str,
+    precision: str,
     unlabeled: int,
 ) -> Summary:
     """Protocol, provenance and averages of one evaluation.
@@ -44,6 +49,7 @@ def build_summary(
         post: post-processing.
         network: the one whose median and worst case are shown.
         device: name for the record.
+        precision: of the networks.
         unlabeled: volumes of the split left out for want of a label.
 
     Raises:
@@ -60,7 +66,7 @@ def build_summary(
         evaluated_on=evaluated_on,
         labeled_patients=trained.meta.labeled_patients,
         networks=trained.method.judged,
-        checkpoint_rule=trained.path.stem,
+        checkpoint_rule=trained.rule,
         resolution="native",
         distance_unit="voxels and mm" if no_spacing < len(cases) else "voxels (spacing unknown)",
         empty_rule=f"{convention.name}: {convention.says}",
@@ -69,8 +75,11 @@ def build_summary(
     )
     config = trained.config
     by_network = summarize(rows, averaging=convention.averaging)
-    notes = ["one seed: the interval is over patients and says nothing about other seeds"]
-    if evaluated_on == "val" and trained.path.stem == "best":
+    notes = [*dataset.notes]
+    notes += ["one seed: the interval is over patients and says nothing about other seeds"]
+    if trained.run_step < trained.config.optim.steps:
+        notes.append(f"unfinished run: step {trained.run_step} of {trained.config.optim.steps}")
+    if evaluated_on == "val" and trained.rule == "best":
         notes.append("these validation cases chose the checkpoint: the numbers flatter it")
     if no_spacing:
         notes.append(f"spacing unknown in {no_spacing} volumes: no distances in mm there")
@@ -87,8 +96,11 @@ def build_summary(
             steps=config.optim.steps,
             checkpoint=trained.path.name,
             checkpoint_step=trained.step,
+            config_hash=config_hash(config),
             device=device,
-            precision="bf16" if trained.method.bf16 else "fp32",
+            precision=precision,
+            threads=torch.get_num_threads(),
+            training=_training_provenance(trained.run_dir),
         ),
         "n_runs": 1,
         "n_patients": len({case.patient for case in cases}),
@@ -98,6 +110,14 @@ def build_summary(
         "shown_cases": shown_cases(rows, network),
         "notes": [*notes, *_empty_masks(by_network)],
     }
+
+
+def _training_provenance(run_dir: Path) -> dict[str, Any] | None:
+    """How the run was trained, where its folder still says so."""
+    try:
+        return json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["provenance"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def shown_cases(rows: list[Row], network: str) -> dict[str, dict[str, Any]]:

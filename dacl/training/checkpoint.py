@@ -35,6 +35,8 @@ class RunMeta:
     split_name: str
     split_hash: str
     labeled_patients: tuple[str, ...]
+    dataset_from_run: str = ""
+    """`dataset_root` as seen from the run's folder, for those who come from another folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class Trained:
     meta: RunMeta
     best: dict[str, Any] | None
     """Step and Dice of the best validation so far."""
+    rule: str
+    """Why this step was kept: `best` or `latest`."""
+    run_step: int
+    """The last step known of the run; below `config.optim.steps` it is unfinished."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -70,7 +76,9 @@ def save(path: Path, state: dict[str, Any]) -> None:
         partial.unlink(missing_ok=True)
         raise DaclError(
             f"could not write checkpoint {path}: {error}",
-            "free some disk space; the checkpoint before it is intact, go on with `dacl train --resume`",
+            f"free some disk space; {path.name} of before is intact: dacl train --resume {path.parent}"
+            if path.exists()
+            else f"free some disk space and start again (--overwrite): {path.parent} holds no {path.name} yet",
         ) from error
 
 
@@ -88,12 +96,12 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DaclError(
-            f"{path} holds objects that are not weights; it was not read ({_first_line(error)})",
+            f"{path} is no checkpoint, or holds objects that could run code: it was not read",
             "use only checkpoints that `dacl train` wrote",
         ) from error
     except Exception as error:  # the unpickler raises anything on a file that is not its own
         raise DaclError(
-            f"{path} is damaged or is no checkpoint: {_first_line(error)}",
+            f"{path} is damaged or is no checkpoint ({type(error).__name__})",
             "use the run's other checkpoint (best.pt or latest.pt; to resume, delete this one), or train again",
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
@@ -116,7 +124,7 @@ def locate(path: Path, which: str = "best") -> Path:
         if not checkpoint.is_file():
             held = [name for name in WHICH if (path / f"{name}.pt").is_file()]
             if held:
-                hint = f"it holds {held[0]}.pt: --checkpoint {held[0]}"
+                hint = f"it holds {held[0]}.pt: dacl evaluate {path} --checkpoint {held[0]}"
             elif (path / "run.json").is_file():
                 hint = "the run ended before its first checkpoint: start it again with --overwrite"
             else:
@@ -140,8 +148,13 @@ def load_trained(path: Path, device: torch.device, which: str = "best") -> Train
         method = METHODS[config.method](config, meta.channels, len(meta.class_names))
         method.load_state_dict(state["method"])
         step, best = int(state["step"]), state["best"]
+        rule = state.get("rule", checkpoint.stem)
+    latest = checkpoint.parent / "latest.pt"
+    run_step = int(load(latest)["step"]) if rule == "best" and latest.is_file() else step
     method.eval()
-    return Trained(method.to(device), config, step, checkpoint, checkpoint.parent, meta, best)
+    return Trained(
+        method.to(device), config, step, checkpoint, checkpoint.parent, meta, best, rule, run_step
+    )
 
 
 def open_data(meta: RunMeta, path: Path, root: Path | None = None) -> PreparedDataset:
@@ -150,7 +163,10 @@ def open_data(meta: RunMeta, path: Path, root: Path | None = None) -> PreparedDa
     Raises:
         DaclError: it is not there, or holds other cases or another split.
     """
-    root = Path(meta.dataset_root) if root is None else root
+    if root is None:
+        root = Path(meta.dataset_root)
+        if not root.exists() and meta.dataset_from_run:
+            root = path.parent / meta.dataset_from_run
     if not root.exists():
         raise DaclError(
             f"the data of {path}, {meta.dataset_name}, is not at {root}",
@@ -179,7 +195,7 @@ def complete(path: Path) -> Iterator[None]:
     """Turn what is missing in a checkpoint's state, or does not fit, into a DaclError that names the file."""
     try:
         yield
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+    except (KeyError, TypeError, RuntimeError, ValueError, DaclError) as error:
         raise DaclError(
             f"{path} does not hold what a checkpoint of dacl holds: {_first_line(error)}",
             "use a checkpoint that this version of dacl wrote",

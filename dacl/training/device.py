@@ -32,7 +32,7 @@ def pick_device(name: str) -> torch.device:
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether bfloat16 networks run faster than fp32 ones: recent GPUs, CPUs with avx512_bf16 or AMX."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
         capabilities = (
             torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
@@ -44,6 +44,13 @@ def has_fast_bf16(device: torch.device) -> bool:
 def use_bf16(precision: str, device: torch.device) -> bool:
     """Whether the networks run under bfloat16 autocast."""
     return precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+
+
+def precision_name(bf16: bool, device: torch.device) -> str:
+    """`bf16`, `fp32`, or `tf32`: what PyTorch makes of fp32 convolutions on a recent GPU."""
+    if bf16:
+        return "bf16"
+    return "tf32" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else "fp32"
 
 
 def default_preset(device: torch.device) -> str:

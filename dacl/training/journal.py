@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,16 @@ class Journal:
     Args:
         run_dir: the run's folder.
         tensorboard: write TensorBoard events beside it.
+        purge_step: of a resumed run: TensorBoard forgets what came after.
 
     Raises:
         DaclError: TensorBoard was asked for and is not installed.
     """
 
-    def __init__(self, run_dir: Path, *, tensorboard: bool = False) -> None:
+    def __init__(self, run_dir: Path, *, tensorboard: bool = False, purge_step: int = 0) -> None:
         self.path = run_dir / "metrics.jsonl"
         self.run_dir = run_dir
-        self._writer = _summary_writer(run_dir) if tensorboard else None
+        self._writer = _summary_writer(run_dir, purge_step) if tensorboard else None
 
     def append(self, record: Record) -> None:
         """Write one record; NaN and infinity become null."""
@@ -58,20 +60,19 @@ class Journal:
         partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         partial.replace(self.path)
 
-    def draw(self) -> Path:
-        """Redraw progress.png: losses, validation Dice per class and network, and the contrast's health."""
-        import matplotlib as mpl
-
-        mpl.use("Agg")
-        from matplotlib import pyplot as plt
+    def draw(self) -> Path | None:
+        """Redraw progress.png: losses, validation Dice, the contrast's health; None without matplotlib."""
+        if find_spec("matplotlib") is None:  # training needs no more than torch and h5py
+            return None
+        from matplotlib.figure import Figure
 
         records = self.records()
         train = [r for r in records if r["kind"] == "train"]
         val = [r for r in records if r["kind"] == "val"]
         health = bool(train and train[-1]["diagnostics"])
-        figure, axes = plt.subplots(
-            1, 3 if health else 2, figsize=(15 if health else 10, 4.2), layout="constrained"
-        )
+        columns = 3 if health else 2
+        figure = Figure(figsize=(5 * columns, 4.2), layout="constrained")
+        axes = figure.subplots(1, columns)
         _draw_losses(axes[0], train)
         _draw_dice(axes[1], val)
         if health:
@@ -79,7 +80,6 @@ class Journal:
         target = self.run_dir / "progress.png"
         partial = target.with_name("progress.partial.png")
         figure.savefig(partial, dpi=110)
-        plt.close(figure)
         partial.replace(target)
         return target
 
@@ -142,11 +142,14 @@ def _scalars(record: Record, prefix: str = "") -> Iterator[tuple[str, float]]:
             yield name, value
 
 
-def _summary_writer(run_dir: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise DaclError(
-            "TensorBoard was asked for and is not installed", "pip install 'dacl[tensorboard]'"
-        ) from None
-    return SummaryWriter(run_dir / "tensorboard")
+def require_tensorboard() -> None:
+    """Raise DaclError where TensorBoard is not installed."""
+    if find_spec("tensorboard") is None:
+        raise DaclError("TensorBoard was asked for and is not installed", "pip install tensorboard")
+
+
+def _summary_writer(run_dir: Path, purge_step: int) -> Any:
+    require_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(run_dir / "tensorboard", purge_step=purge_step)

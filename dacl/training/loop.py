@@ -7,24 +7,33 @@ killed at any moment and resumed ends with the same bits as one left alone.
 
 import copy
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dacl import protocol
-from dacl.config import Config, resolve, to_toml
+from dacl.config import Config, config_hash, resolve, to_toml
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods import METHODS
 from dacl.methods.base import Terms
 from dacl.training import checkpoint
-from dacl.training.device import device_name, peak_memory_mb, pick_device, use_bf16
+from dacl.training.device import (
+    device_name,
+    peak_memory_mb,
+    pick_device,
+    precision_name,
+    use_bf16,
+)
 from dacl.training.feed import Feed
-from dacl.training.journal import Journal, Record
+from dacl.training.journal import Journal, Record, require_tensorboard
 from dacl.training.report import Listener, Plan, Summary
 from dacl.training.schedule import poly_lr, set_lr
 from dacl.training.validation import validation_dice
@@ -58,8 +67,10 @@ class Trainer:
     ) -> None:
         self.config, self.dataset, self.run_dir = config, dataset, run_dir
         self.device = pick_device(config.device)
-        if self.device.type == "cpu":
-            torch.use_deterministic_algorithms(True)
+        # On a GPU some operations have no deterministic form, or a slow one.
+        torch.use_deterministic_algorithms(self.device.type == "cpu")
+        if config.journal.tensorboard:
+            require_tensorboard()
         method_class = METHODS[config.method]
         self.feed = Feed(config, dataset, self.device, unlabeled=method_class.uses_unlabeled)
         self.val_cases = [case for case in dataset.cases(dataset.split.val) if case.has_label]
@@ -174,7 +185,7 @@ class Trainer:
         """
         if not self._since_log:
             return torch.zeros(0)
-        losses = torch.stack(self._since_log).double().cpu()
+        losses = torch.stack(self._since_log).cpu().double()  # MPS has no double
         broken = (~losses.isfinite()).nonzero()
         if len(broken):
             row, column = broken[0].tolist()
@@ -192,10 +203,12 @@ class Trainer:
         return losses
 
     def _way_out(self) -> str:
-        good = self.run_dir / "latest.pt"
+        good = next(
+            (p for name in ("latest", "best") if (p := self.run_dir / f"{name}.pt").exists()), None
+        )
         return (
-            f"last good checkpoint: {good if good.exists() else 'none yet'}; "
-            "try a lower learning rate (--lr) or --precision fp32"
+            f"last good checkpoint: {good or 'none yet'}; "
+            "start a new run with a lower learning rate (--lr) or --precision fp32"
         )
 
     def _validate(self) -> Record:
@@ -209,7 +222,7 @@ class Trainer:
                 name: dict(zip(classes[1:], values.tolist(), strict=True))
                 for name, values in per_class.items()
             },
-            "mean_dice": {name: float(values.mean()) for name, values in per_class.items()},
+            "mean_dice": {name: _mean_defined(values) for name, values in per_class.items()},
             "wall": self._wall(),
         }
         self.journal.append(record)
@@ -241,17 +254,19 @@ class Trainer:
         )
 
     def _estimate_seconds(self) -> float:
-        """Time of the second of two steps on a copy, and of one validation volume, scaled to what is left."""
+        """Median time of three steps on a copy and the time of one validation volume, scaled to what is left."""
         method = copy.deepcopy(self.method)
         cuda = [self.device] if self.device.type == "cuda" else []
         total = self.config.optim.steps
+        seconds = []
         with torch.random.fork_rng(devices=cuda):
-            for _ in range(2):
+            for _ in range(4):
                 start = time.perf_counter()
                 loss = method.losses(self.feed.batch(self.step), total - 1).total
                 loss.backward()
                 loss.item()
-                step_seconds = time.perf_counter() - start
+                seconds.append(time.perf_counter() - start)
+        step_seconds = median(seconds[1:])  # the first one allocates
         val_seconds = 0.0
         if self.val_cases:
             case = self.val_cases[0]
@@ -259,6 +274,8 @@ class Trainer:
             validation_dice(method, self.dataset, [case], self.device)
             slices = sum(other.shape_ZHW[0] for other in self.val_cases)
             val_seconds = (time.perf_counter() - start) * slices / case.shape_ZHW[0]
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)  # the copy is not the run
         left = total - self.step
         return left * step_seconds + left / self.config.journal.validate_every * val_seconds
 
@@ -271,12 +288,21 @@ class Trainer:
             "peak_memory_mb": peak_memory_mb(self.device),
         }
 
+    def _machine(self) -> dict[str, Any]:
+        """What may change the bits of a result, but not what it means."""
+        return {
+            "device": device_name(self.device),
+            "precision": precision_name(self.method.bf16, self.device),
+            "threads": torch.get_num_threads(),
+        }
+
     def meta(self) -> checkpoint.RunMeta:
         """What the checkpoint remembers of the data."""
         dataset = self.dataset
         return checkpoint.RunMeta(
             dataset_name=dataset.name,
             dataset_root=str(dataset.root),
+            dataset_from_run=os.path.relpath(dataset.root, self.run_dir),
             dataset_fingerprint=dataset.fingerprint,
             class_names=dataset.class_names,
             channels=1,
@@ -290,7 +316,9 @@ class Trainer:
     def _open_folder(self) -> None:
         """Write run.json and config.toml, or cut the journal back to the checkpoint of a resumed run."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
-        self.journal = Journal(self.run_dir, tensorboard=self.config.journal.tensorboard)
+        self.journal = Journal(
+            self.run_dir, tensorboard=self.config.journal.tensorboard, purge_step=self.step
+        )
         if self.step > 0:
             self.journal.cut(self.step)
             return
@@ -298,9 +326,8 @@ class Trainer:
             method=self.config.method,
             preset=self.config.preset,
             seed=self.config.seed,
-            device=device_name(self.device),
-            precision="bf16" if self.method.bf16 else "fp32",
-            threads=torch.get_num_threads(),
+            config_hash=config_hash(self.config),
+            **self._machine(),
         )
         run = {
             "provenance": provenance,
@@ -333,7 +360,8 @@ class Trainer:
             "best": self.best,
             "config": self.config.model_dump(mode="json"),
             "meta": checkpoint.pack_meta(self.meta()),
-            "threads": torch.get_num_threads(),
+            "machine": self._machine(),
+            "rule": name,
         }
         checkpoint.save(self.run_dir / f"{name}.pt", state)
 
@@ -348,11 +376,18 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self._rng = {"cpu": state["rng"]["cpu"], **state["rng"]}
+        self._rng = {name: torch.ByteTensor(stream) for name, stream in state["rng"].items()}
         self.step, self.best = state["step"], state["best"]
         self._since_log = [losses.to(self.device) for losses in state["since_log"]]
-        if state["threads"] != torch.get_num_threads():
-            self.notes.append(
-                f"the run began with {state['threads']} threads and goes on with {torch.get_num_threads()}: "
-                "results will be equally good, but not the same bits"
-            )
+        machine = self._machine()
+        self.notes += [
+            f"{key}: the run began with {before} and goes on with {machine[key]}; not the same bits"
+            for key, before in state["machine"].items()
+            if machine[key] != before
+        ]
+
+
+def _mean_defined(values: np.ndarray) -> float:
+    """Mean over the classes that are defined; 0 where none is, so that such a network is never the best."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else 0.0

@@ -28,6 +28,7 @@ def validation_dice(
 
 
 def _mean_defined(values: np.ndarray) -> np.ndarray:
-    """Mean over volumes of what is defined: a class that is in neither mask of a volume says nothing there."""
+    """Mean over volumes of what is defined, NaN where nothing is: an absent class found nowhere says nothing."""
     defined = ~np.isnan(values)
-    return np.where(defined, values, 0).sum(axis=0) / np.maximum(defined.sum(axis=0), 1)
+    total, count = np.where(defined, values, 0).sum(axis=0), defined.sum(axis=0)
+    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)

@@ -224,7 +224,7 @@ def test_a_hostile_checkpoint(run_dacl, place):
     for write in (torch.save, lambda content, path: path.write_bytes(pickle.dumps(content, 2))):
         write({"format": 1, "config": Hostile()}, place / "run" / "latest.pt")
         outcome = run_dacl("train", "--resume", "run")
-        assert_refused(outcome, "holds objects that are not weights", "that `dacl train` wrote")
+        assert_refused(outcome, "holds objects that could run code", "that `dacl train` wrote")
         assert "it ran" not in outcome.out + outcome.err
 
 

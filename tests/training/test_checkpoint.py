@@ -145,7 +145,7 @@ def test_a_hostile_checkpoint_runs_nothing(path, form, tmp_path):
         target.unlink()
     else:
         path.write_bytes(pickle.dumps({"config": Hostile(target)}, protocol=2))
-    with pytest.raises(DaclError, match="not weights; it was not read") as caught:
+    with pytest.raises(DaclError, match="could run code: it was not read") as caught:
         checkpoint.load(path)
     assert not target.exists()
     assert "\n" not in caught.value.message

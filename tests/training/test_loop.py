@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import pytest
@@ -403,12 +404,14 @@ def test_a_resumed_run_beats_the_best_so_far_or_leaves_it(stopped, tmp_path):
     assert (run_dir / "best.pt").read_bytes() == before
 
 
-def test_another_number_of_threads_is_said(stopped, tmp_path):
+@pytest.mark.parametrize("changed", [("threads", 64), ("precision", "bf16"), ("device", "H200")])
+def test_another_machine_is_said(stopped, tmp_path, changed):
     shutil.copytree(stopped, tmp_path / "run")
     state = checkpoint.load(tmp_path / "run" / "latest.pt")
-    checkpoint.save(tmp_path / "run" / "latest.pt", {**state, "threads": 64})
+    machine = {**state["machine"], changed[0]: changed[1]}
+    checkpoint.save(tmp_path / "run" / "latest.pt", {**state, "machine": machine})
     (note,) = Trainer.resume(tmp_path / "run").notes
-    assert "64 threads" in note
+    assert note.startswith(f"{changed[0]}: the run began with {changed[1]}")
     assert Trainer.resume(stopped).notes == []
 
 
@@ -425,11 +428,21 @@ def test_a_checkpoint_that_lacks_a_part_is_a_readable_error(drop, stopped, tmp_p
 def test_data_that_moved_is_named_with_data(stopped, tmp_path):
     shutil.copytree(stopped, tmp_path / "run")
     state = checkpoint.load(tmp_path / "run" / "latest.pt")
-    state["meta"]["dataset_root"] = str(tmp_path / "gone")
+    state["meta"] |= {"dataset_root": str(tmp_path / "gone"), "dataset_from_run": "../gone"}
     checkpoint.save(tmp_path / "run" / "latest.pt", state)
     with pytest.raises(DaclError) as caught:
         Trainer.resume(tmp_path / "run")
     assert "--data" in caught.value.hint
+
+
+def test_data_is_found_from_another_folder(data, tmp_path, monkeypatch):
+    """The path as it was typed no longer leads there; the path from the run's folder does."""
+    shutil.copytree(data, tmp_path / "work" / "data")
+    monkeypatch.chdir(tmp_path / "work")
+    trainer = trainer_of(Path("data"), Path("run"), "supervised", optim=SHORT)
+    trainer.run(tiny.Quiet(), lambda: True)
+    monkeypatch.chdir(tmp_path)
+    assert Trainer.resume(Path("work/run")).step == 1
 
 
 def test_what_happens_between_building_and_running_does_not_matter(data, tmp_path):
