@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 import tiny_run
 
 from dacl.training import checkpoint
@@ -31,7 +32,11 @@ def demo():
 
 
 def test_every_example_is_run_here():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"demo.py", "several_seeds.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "demo.py",
+        "gradient_share.py",
+        "several_seeds.py",
+    }
 
 
 def test_demo_ends_with_a_table_of_both_and_pictures_that_exist(
@@ -186,3 +191,15 @@ def test_several_seeds_refuses_runs_of_other_data(several, monkeypatch):
             several(monkeypatch)
     finally:
         splits.write_text(before, encoding="utf-8")
+
+
+def test_gradient_share_compares_the_contrast_with_the_rest(tmp_path, monkeypatch, capsys):
+    data = tiny.write_dataset(tmp_path / "data")
+    tiny.train(data, tmp_path / "run", tiny.config("dacl", optim={"steps": 3}))
+    monkeypatch.setattr(sys, "argv", ["gradient_share.py", str(tmp_path / "run"), "--batches", "2"])
+    example("gradient_share").main()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    ratios = [float(re.search(r"ratio ([\d.]+)", line)[1]) for line in lines]
+    assert all(ratio > 0 for ratio in ratios)
+    assert min(ratios[:2]) <= ratios[2] <= max(ratios[:2])
