@@ -45,6 +45,9 @@ class NetworkConfig(_Frozen):
     """Channels at full resolution; doubled at each of the four poolings."""
     dropout: tuple[Fraction, Fraction, Fraction, Fraction, Fraction] = (0.05, 0.1, 0.2, 0.3, 0.5)
     """Dropout probability of the five encoder stages; the decoder has none."""
+    shared_encoder: bool = False
+    """One encoder with two decoders, the second with transposed convolutions ("such as MC-Net"), instead of two
+    separate networks. Methods of one network have nothing to share."""
 
 
 class OptimConfig(_Frozen):
@@ -71,19 +74,29 @@ class CrossConfig(_Frozen):
 
     weight: Annotated[float, Field(ge=0.0)] = 1.0
     """lambda_cross (paper: 1, constant)."""
+    schedule: Literal["constant", "ramp"] = "constant"
+    """`ramp`: weight * exp(-5 (1 - t/T)^2), as SSL4MIS raises it (paper: constant)."""
     samples: Literal["all", "unlabeled"] = "all"
     """Which slices of the batch are cross-supervised (paper: all)."""
 
 
 class ContrastConfig(_Frozen):
-    """Density-aware contrastive learning, Eq. 2-10. Caps are the paper's numbers; see `max_fraction`."""
+    """Density-aware contrastive learning, Eq. 2-10. Caps are the paper's numbers; see `max_fraction`.
+
+    Where the paper can be read in several ways the readings are values here; docs/decisions.md has the reasons.
+    """
 
     weight: Annotated[float, Field(ge=0.0)] = 0.1
-    """Ceiling of lambda_CL(t) = weight * exp(-5 (1 - t/T)^2) (paper: 0.1)."""
+    """Ceiling of lambda_CL(t) (paper: 0.1)."""
+    schedule: Literal["constant", "ramp"] = "ramp"
+    """`ramp`: lambda_CL(t) = weight * exp(-5 (1 - t/T)^2) (paper); `constant`: weight after the warm-up."""
     warmup_fraction: Fraction = 1 / 30
     """Share of the run without contrast, in which the bank fills (paper: 1,000 of 30,000 steps)."""
     unit: Literal["pixel", "class"] = "pixel"
     """What a feature is: a reliable pixel, or the masked average of a class over one image (Eq. 2)."""
+    reliability: Literal["threshold", "entropy"] = "threshold"
+    """Which pseudo-labels count: probability above phi (Eq. 2), or all but the most uncertain share of pixels,
+    80 % at the start and 10 % at the end (DGCL)."""
     phi: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     """Reliability threshold of a pseudo-label, phi in Eq. 2 (paper: insensitive)."""
     projection_dim: Annotated[int, Field(ge=2)] = 64
@@ -93,33 +106,50 @@ class ContrastConfig(_Frozen):
     max_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.06
     """Anchors and batch keys are each at most this share of a class's reliable pixels (of all, not only of the
     `sample_cap` that are scored), but at least two, and never more than half of what is scored."""
+    sampling: Literal["density", "random"] = "density"
+    """Anchors and keys: the sparsest and the densest features (Eq. 6-7), or random ones (plain contrast, row II)."""
     anchors: Annotated[int, Field(ge=1)] = 256
-    """N_q, the cap on lowest-density anchors per class (paper: 256)."""
+    """N_q, the cap on anchors per class (paper: 256)."""
     positives: Annotated[int, Field(ge=2)] = 512
-    """N_p+, half from the batch and half from the bank (paper: 512)."""
+    """N_p+, the cap on positive keys per class (paper: 512)."""
+    keys_from: Literal["batch", "both"] = "both"
+    """Positive keys: all from the batch, or half from it and half from the bank (Eq. 7)."""
     negatives: Annotated[int, Field(ge=1)] = 512
     """N_p-, negatives per class (paper: 512)."""
     negatives_from: Literal["anchors", "pixels"] = "anchors"
     """`anchors`: the other classes' anchors and random reliable background; `pixels`: random out-of-class pixels."""
     background_negatives: Annotated[int, Field(ge=1)] = 256
     """Random reliable background pixels in the pool of `negatives_from = "anchors"`."""
+    density_from: Literal["batch", "bank", "both"] = "both"
+    """Where the neighbours of Eq. 3 are sought (paper: G_n u V_n, both; DGCL: bank)."""
     scales: tuple[Annotated[int, Field(ge=1)], ...] = (8, 16, 32)
     """Neighbour counts k of the multi-scale density, Eq. 4-5."""
+    bank: Literal["per_network", "shared"] = "per_network"
+    """A bank for each network, or one that both feed and read."""
     bank_size: Annotated[int, Field(ge=0)] = 1000
-    """L, features kept per class and network (paper: 1000 best); 0 switches the bank off."""
+    """L, features kept per class and bank (paper: 1000 best); 0 switches it off, and the batch serves alone."""
     bank_insert: Annotated[int, Field(ge=1)] = 128
     """At most this many random reliable features per class, network and step enter the bank."""
     tau: Positive = 0.4
     """Temperature of Eq. 10 (paper: 0.4)."""
-    positiveness: Literal["none", "outside"] = "outside"
-    """Where w_i of Eq. 9 acts: `outside` the logarithm, detached, or not at all."""
+    denominator: Literal["with_positive", "decoupled"] = "with_positive"
+    """Eq. 10 divides by negatives and the positive, or by the negatives alone (`decoupled`, as printed)."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """Over anchors and classes: means, or the sums of Eq. 10 (about 768 times larger on ACDC)."""
+    positiveness: Literal["none", "outside", "inside_attached", "inside_denominator", "claim1"] = (
+        "outside"
+    )
+    """Where w_i of Eq. 9 acts: not at all, `outside` the logarithm and detached, inside it with gradient, inside it
+    and in the denominator, or in the loss that Claim 1 is true for. docs/positiveness.md compares them."""
     tau_w: Positive = 0.4
     """Temperature of the softmax of Eq. 9."""
 
     @model_validator(mode="after")
-    def _scales_ascend(self) -> "ContrastConfig":
+    def _fits_together(self) -> "ContrastConfig":
         if not self.scales or list(self.scales) != sorted(set(self.scales)):
             raise ValueError("scales must be strictly ascending, k_1 < k_2 < ... (Eq. 4)")
+        if self.bank_size == 0 and self.density_from == "bank":
+            raise ValueError("density_from = 'bank' needs a bank: set bank_size above 0")
         return self
 
 
@@ -141,8 +171,8 @@ class Config(_Frozen):
 
     method: Literal["supervised", "cps", "dacl"] = "dacl"
     """Training method."""
-    preset: Literal["paper", "small"] = "paper"
-    """The preset the run started from."""
+    preset: str = "paper"
+    """The preset the run started from, or several joined by `+`: `small+literal`."""
     labeled: Annotated[int, Field(ge=1)] = 3
     """Labelled patients: the first N of the split's published order."""
     seed: Annotated[int, Field(ge=0)] = 0
@@ -163,15 +193,48 @@ class Config(_Frozen):
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The recipe of SSL4MIS that DACL's table presumes: 256x256, 12+12 slices, 30,000 steps. For a GPU.
-    "paper": {"preset": "paper"},
+    "paper": {},
     # For a CPU: 1.5 mm in plane, 128x128 crops in training, the full field at inference, 4+4 slices.
     "small": {
-        "preset": "small",
         "image": {"geometry": "resample", "patch_size": 128, "spacing_mm": 1.5},
         "optim": {"steps": 3000, "batch_labeled": 4, "batch_unlabeled": 4},
         "journal": {"log_every": 25, "validate_every": 250, "checkpoint_every": 250},
     },
+    # The printed equations as near as they can be computed; docs/decisions.md lists each gap that is left.
+    "literal": {
+        "contrast": {
+            "unit": "class",
+            "max_fraction": 0.5,
+            "bank": "shared",
+            "denominator": "decoupled",
+            "reduction": "sum",
+            "positiveness": "inside_attached",
+        },
+    },
+    # DGCL (Wang et al., CVPR 2023), from which density and sampling come; docs/decisions.md lists each gap.
+    "dgcl": {
+        "contrast": {
+            "weight": 0.5,
+            "schedule": "constant",
+            "reliability": "entropy",
+            "projection_dim": 256,
+            "sample_cap": 10_000,
+            "max_fraction": 0.5,
+            "anchors": 200,
+            "positives": 100,
+            "negatives_from": "pixels",
+            "density_from": "bank",
+            "bank_size": 10_000,
+            "bank_insert": 1000,
+            "tau": 0.5,
+            "positiveness": "none",
+        },
+    },
 }
+"""Starting points. `paper` and `small` are sizes, the others readings of the contrast: `small+literal` is both."""
+
+UNUSED: dict[str, tuple[str, ...]] = {"supervised": ("cross", "contrast"), "cps": ("contrast",)}
+"""Sections that a method does not read: two runs that differ there alone are the same run."""
 
 
 SECTIONS: dict[str, list[str]] = {
@@ -197,9 +260,15 @@ def resolve(preset: str, *layers: Mapping[str, Any]) -> Config:
     Raises:
         DaclError: unknown preset or key (with the nearest known one), or a value out of range.
     """
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise DaclError(f"unknown preset {preset!r}", f"presets: {', '.join(PRESETS)}")
-    values: dict[str, Any] = PRESETS[preset]
+    values: dict[str, Any] = {}
+    for name in preset.split("+") if isinstance(preset, str) else [preset]:
+        if name not in PRESETS:
+            raise DaclError(
+                f"unknown preset {name!r}",
+                f"presets: {', '.join(PRESETS)}; join a size and a reading with +: small+literal",
+            )
+        values = merge(values, PRESETS[name])
+    values["preset"] = preset
     for layer in layers:
         if layer.get("preset", preset) != preset:
             raise DaclError(
@@ -244,12 +313,32 @@ def known_keys() -> list[str]:
     return keys
 
 
-def config_hash(config: Config) -> str:
-    """sha256 of what makes runs alike but for chance: all values except seed, machine and journal."""
-    recipe = config.model_dump(
-        mode="json", exclude={"seed", "device", "precision", "compile", "journal"}
+def recipe(config: Config) -> dict[str, Any]:
+    """`{"optim.steps": 1500, ...}`: what makes runs alike but for chance.
+
+    All values except seed, machine and journal, and the sections that the method does not read.
+    """
+    values = config.model_dump(
+        mode="json",
+        exclude={
+            "seed",
+            "device",
+            "precision",
+            "compile",
+            "journal",
+            *UNUSED.get(config.method, ()),
+        },
     )
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    return {
+        f"{key}.{leaf}" if leaf else key: value
+        for key, section in values.items()
+        for leaf, value in (section if isinstance(section, dict) else {"": section}).items()
+    }
+
+
+def config_hash(config: Config) -> str:
+    """sha256 of `recipe`."""
+    return hashlib.sha256(json.dumps(recipe(config), sort_keys=True).encode()).hexdigest()
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:

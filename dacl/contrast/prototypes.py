@@ -15,9 +15,27 @@ def reliable_classes(
     The first A of the B images are labelled and use their annotation; the others use the argmax of `probs`, the
     partner network's softmax, where it exceeds phi (paper: whose pseudo-label is not stated).
     """
-    unlabeled = probs_BNHW[labels_AHW.shape[0] :]
-    confidence, pseudo = unlabeled.max(dim=1)
+    confidence, pseudo = probs_BNHW[labels_AHW.shape[0] :].max(dim=1)
     return torch.cat([labels_AHW, pseudo.masked_fill(confidence <= phi, UNRELIABLE)])
+
+
+def certain_classes(
+    labels_AHW: Int[Tensor, "A H W"], probs_BNHW: Float[Tensor, "B N H W"], dropped: float
+) -> Int[Tensor, "B H W"]:
+    """As `reliable_classes`, but of the unlabelled pixels the share `dropped` of highest entropy is left out (DGCL)."""
+    probs = probs_BNHW[labels_AHW.shape[0] :]
+    if not len(probs):
+        return labels_AHW
+    entropy = torch.special.entr(probs).sum(dim=1)
+    kept = int((1 - dropped) * entropy.numel())
+    # the pixels as uncertain as the last one kept go with it: nothing decides between them
+    limit = entropy.flatten().kthvalue(max(kept, 1)).values
+    return torch.cat([labels_AHW, probs.argmax(dim=1).masked_fill(entropy > limit, UNRELIABLE)])
+
+
+def dropped_share(progress: float) -> float:
+    """DGCL's schedule of `certain_classes`: 80 % of the pixels at the start of the run, 10 % from seven eighths on."""
+    return max(0.8 * (1 - progress), 0.1)
 
 
 def masked_average_pool(

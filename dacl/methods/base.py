@@ -40,7 +40,7 @@ class Terms:
     weights: dict[str, float] = field(default_factory=dict)
     """Weight of each part in `total` at this step."""
     diagnostics: dict[str, Tensor] = field(default_factory=dict)
-    """Detached vectors, one number per foreground class."""
+    """Detached: vectors with one number per foreground class, or scalars. Only on steps that `Method.logs`."""
 
 
 class Method(nn.Module):
@@ -62,24 +62,40 @@ class Method(nn.Module):
         self.classes = classes
         self.bf16 = False
         """Whether the networks run under bfloat16 autocast; the loop decides by device and configuration."""
-        self.networks = nn.ModuleDict(
-            {name: self._build_network(name, channels, classes) for name in self.network_names}
-        )
+        networks: list[UNet] = []
+        for name in self.network_names:
+            networks.append(self._build_network(name, channels, classes, networks))
+        self.networks = nn.ModuleDict(dict(zip(self.network_names, networks, strict=True)))
 
-    def _build_network(self, name: str, channels: int, classes: int) -> UNet:
+    def _build_network(self, name: str, channels: int, classes: int, before: list[UNet]) -> UNet:
+        settings = self.config.network
+        shares = settings.shared_encoder and len(before) > 0
         # Networks differ by their initial draw alone, each from a stream of its own.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(self.config.seed, "network", name))
             network = UNet(
-                channels, classes, self.config.network.width, self.config.network.dropout
-            )
+                channels, classes, settings.width, settings.dropout,
+                upsampling="transposed" if shares else "bilinear",
+            )  # fmt: skip
+        if shares:
+            network.encoder = before[0].encoder
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward_networks(self, images_BCHW: Float[Tensor, "B C H W"]) -> dict[str, UNetOutput]:
         """Every network on every image; everything after it runs in fp32 outside autocast."""
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         with torch.autocast(images_BCHW.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            return {name: network(images_BCHW) for name, network in self.networks.items()}
+            encoded = None
+            if self.config.network.shared_encoder:
+                first = self.networks[self.network_names[0]]
+                assert isinstance(first, UNet)
+                encoded = first.encode(images_BCHW)
+            return {name: network(images_BCHW, encoded) for name, network in self.networks.items()}
+
+    def logs(self, step: int) -> bool:
+        """Whether the step's diagnostics will be written down; nobody reads those of other steps."""
+        done = step + 1
+        return done % self.config.journal.log_every == 0 or done == self.config.optim.steps
 
     def losses(self, batch: Batch, step: int) -> Terms:
         """The terms of step `step` (from 0); the only thing most methods write."""

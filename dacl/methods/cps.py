@@ -1,8 +1,10 @@
 """Cross pseudo supervision (Chen et al., CVPR 2021): row I of the paper's Table 2, and what DACL stands on."""
 
 import torch
+from torch import Tensor
 
 from dacl.losses.consistency import cross_pseudo_supervision
+from dacl.losses.ramps import scheduled
 from dacl.losses.supervised import supervised_loss
 from dacl.methods.base import Batch, Method, Terms
 from dacl.networks.unet import UNetOutput
@@ -16,21 +18,47 @@ class Cps(Method):
 
     def losses(self, batch: Batch, step: int) -> Terms:
         """Eq. 1 without the contrast."""
-        return self.co_training(self.forward_networks(batch.images_BCHW), batch)
+        return self.co_training(self.forward_networks(batch.images_BCHW), batch, step)
 
-    def co_training(self, outputs: dict[str, UNetOutput], batch: Batch) -> Terms:
+    def co_training(self, outputs: dict[str, UNetOutput], batch: Batch, step: int) -> Terms:
         """L_sup summed over the two networks, L_cross over the configured samples."""
         logits_a, logits_b = outputs["a"].logits_BCHW, outputs["b"].logits_BCHW
         supervised = supervised_loss(logits_a[: batch.labeled], batch.labels_AHW) + supervised_loss(
             logits_b[: batch.labeled], batch.labels_AHW
         )
-        start = batch.labeled if self.config.cross.samples == "unlabeled" else 0
+        cross, optim = self.config.cross, self.config.optim
+        start = batch.labeled if cross.samples == "unlabeled" else 0
         if start < len(logits_a):
-            cross = cross_pseudo_supervision(logits_a[start:], logits_b[start:])
+            disagreement = cross_pseudo_supervision(logits_a[start:], logits_b[start:])
         else:  # every slice is labelled: a mean over no pixels would be nan
-            cross = torch.zeros_like(supervised)
+            disagreement = torch.zeros_like(supervised)
+        weight = scheduled(cross.schedule, cross.weight, step, optim.steps)
         return Terms(
-            total=supervised + self.config.cross.weight * cross,
-            parts={"supervised": supervised.detach(), "cross": cross.detach()},
-            weights={"supervised": 1.0, "cross": self.config.cross.weight},
+            total=supervised + weight * disagreement,
+            parts={"supervised": supervised.detach(), "cross": disagreement.detach()},
+            weights={"supervised": 1.0, "cross": weight},
+            diagnostics=self._co_training_health(outputs, batch) if self.logs(step) else {},
         )
+
+    @torch.no_grad()
+    def _co_training_health(
+        self, outputs: dict[str, UNetOutput], batch: Batch
+    ) -> dict[str, Tensor]:
+        """Per foreground class, on the unlabelled slices; nan where a network predicts none of it.
+
+        `confident`: share of the pixels called so with probability above phi, mean of the networks. `agreement`: Dice
+        between the two networks' predictions.
+        """
+        predicted, confident = [], []
+        classes_C1 = torch.arange(1, self.classes, device=batch.images_BCHW.device).unsqueeze(1)
+        for output in outputs.values():
+            probs = output.logits_BCHW[batch.labeled :].float().softmax(dim=1)
+            confidence, winner = (x.flatten() for x in probs.max(dim=1))
+            predicted.append(winner == classes_C1)
+            sure_C = (predicted[-1] & (confidence > self.config.contrast.phi)).sum(dim=1)
+            confident.append(sure_C / predicted[-1].sum(dim=1))
+        a_CP, b_CP = predicted
+        return {
+            "confident": torch.stack(confident).mean(dim=0),
+            "agreement": 2 * (a_CP & b_CP).sum(dim=1) / (a_CP.sum(dim=1) + b_CP.sum(dim=1)),
+        }

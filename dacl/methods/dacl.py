@@ -12,36 +12,25 @@ from torch import Tensor, nn
 from dacl.config import Config, ContrastConfig
 from dacl.contrast.bank import ClassBank
 from dacl.contrast.density import multiscale_density
-from dacl.contrast.loss import anchor_losses, contrastive_loss
-from dacl.contrast.positiveness import positiveness
-from dacl.contrast.prototypes import masked_average_pool, reliable_classes
+from dacl.contrast.loss import anchor_losses, contrastive_loss, log_negative_mass
+from dacl.contrast.positiveness import log_positiveness
+from dacl.contrast.prototypes import certain_classes, dropped_share, reliable_classes
 from dacl.contrast.selection import (
     Chosen,
     Negatives,
     class_centre,
     dense_end,
     negatives_from_anchors,
-    random_members,
     sparse_end,
     take,
 )
+from dacl.contrast.units import Units, class_units, pixel_units
 from dacl.losses.ramps import contrast_weight
 from dacl.methods.base import Batch, Terms
 from dacl.methods.cps import Cps
 from dacl.networks.heads import ProjectionHead
+from dacl.networks.unet import UNetOutput
 from dacl.seeding import stream
-
-
-class Units(NamedTuple):
-    """What is compared: unit vectors of every foreground class, and of the pool of negatives."""
-
-    units_CMD: Float[Tensor, "C M D"]
-    valid_CM: Bool[Tensor, "C M"]
-    reliable_C: Int[Tensor, "C"]
-    """How many reliable units the class had before `sample_cap` cut them."""
-    others_XRD: Float[Tensor, "X R D"]
-    """`pixels`: out-of-class units of every class (X = C). `anchors`: background units (X = 1)."""
-    other_valid_XR: Bool[Tensor, "X R"]
 
 
 class ContrastTerm(NamedTuple):
@@ -61,16 +50,22 @@ class DensityContrast(nn.Module):
         channels: width F of the decoder map.
         classes: N, background included.
         generator: draws the head's initial weights.
+        bank: the bank of another network, to share it; None makes one.
     """
 
     def __init__(
-        self, config: ContrastConfig, channels: int, classes: int, generator: torch.Generator
+        self,
+        config: ContrastConfig,
+        channels: int,
+        classes: int,
+        generator: torch.Generator,
+        bank: ClassBank | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.classes = classes
         self.head = ProjectionHead(channels, config.projection_dim, generator)
-        self.bank = ClassBank(classes - 1, config.bank_size, config.projection_dim)
+        self.bank = bank or ClassBank(classes - 1, config.bank_size, config.projection_dim)
 
     def forward(
         self,
@@ -79,19 +74,16 @@ class DensityContrast(nn.Module):
         generator: torch.Generator,
     ) -> ContrastTerm:
         """The loss of this step against the bank as the last step left it."""
-        build = self._pixel_units if self.config.unit == "pixel" else self._class_units
-        units = build(features_BFHW, classes_BHW, generator)
+        config, bank = self.config, self.bank
+        units = self._units(features_BFHW, classes_BHW, generator)
+        fixed_CMD = units.units_CMD.detach()
 
-        fixed_CMD, bank = units.units_CMD.detach(), self.bank
+        candidates_CKD, candidate_valid_CK, self_offset = self._candidates(fixed_CMD, units)
         density_CM = multiscale_density(
-            fixed_CMD,
-            torch.cat([bank.features_CLD, fixed_CMD], dim=1),
-            torch.cat([bank.valid_CL, units.valid_CM], dim=1),
-            self.config.scales,
-            self_offset=bank.length,
+            fixed_CMD, candidates_CKD, candidate_valid_CK, config.scales, self_offset=self_offset
         )
-        anchors, keys = self._sparse_and_dense(density_CM, units)
-        bank_keys = self._bank_keys()
+        anchors, keys = self._anchors_and_keys(density_CM, units, generator)
+        bank_keys = self._bank_keys(generator)
         centre_CD = class_centre(
             torch.cat(
                 [take(fixed_CMD, keys.index_CM), take(bank.features_CLD, bank_keys.index_CM)], dim=1
@@ -101,88 +93,67 @@ class DensityContrast(nn.Module):
         anchors_CQD = take(units.units_CMD, anchors.index_CM)  # the only units a gradient reaches
         negatives = self._negatives(anchors_CQD, anchors.valid_CM, units, generator)
         cosine_CQ = (anchors_CQD * centre_CD.unsqueeze(1)).sum(dim=2)
-        weights_CQ = (
-            positiveness(cosine_CQ, anchors.valid_CM, self.config.tau_w)
-            if self.config.positiveness == "outside"
-            else anchors.valid_CM.to(cosine_CQ.dtype)
-        )
-        losses_CQ = anchor_losses(
-            cosine_CQ, anchors_CQD, negatives.features_CRD, negatives.valid_CR, self.config.tau
+        log_w_CQ = log_positiveness(cosine_CQ, anchors.valid_CM, config.tau_w)
+        losses_CQ, weights_CQ = anchor_losses(
+            cosine_CQ / config.tau,
+            log_negative_mass(anchors_CQD, *negatives, config.tau),
+            log_w_CQ,
+            anchors.valid_CM,
+            config.positiveness,
+            decoupled=config.denominator == "decoupled",
         )
         active_C = (
             (anchors.valid_CM.sum(dim=1) >= 2)
-            & keys.valid_CM.any(dim=1)
+            & (keys.valid_CM.any(dim=1) | bank_keys.valid_CM.any(dim=1))
             & negatives.valid_CR.any(dim=1)
-            & self._enough_neighbours(units)
+            & self._enough_neighbours(candidate_valid_CK)
         )
-        loss = contrastive_loss(losses_CQ, weights_CQ, active_C)
-
-        insert = slice(
-            self.config.bank_insert
-        )  # units stand in random order: the first are a random subset
+        loss = contrastive_loss(losses_CQ, weights_CQ, active_C, config.reduction)
+        # units stand in random order: the first are a random subset
+        insertion = (t[:, : config.bank_insert] for t in (fixed_CMD, density_CM, units.valid_CM))
         return ContrastTerm(
             loss,
-            self._diagnostics(units, density_CM, anchors, keys, cosine_CQ, weights_CQ, active_C),
-            (fixed_CMD[:, insert], density_CM[:, insert], units.valid_CM[:, insert]),
+            self._diagnostics(units, density_CM, anchors, keys, cosine_CQ, log_w_CQ, active_C),
+            tuple(insertion),  # type: ignore[arg-type]
         )
 
-    def _pixel_units(
+    def _units(
         self, features_BFHW: Tensor, classes_BHW: Tensor, generator: torch.Generator
     ) -> Units:
-        """Reliable pixels, drawn first and projected after: the head never sees the whole map."""
-        config = self.config
-        features_PF = features_BFHW.movedim(1, -1).flatten(0, 2)
-        classes_P = classes_BHW.flatten()
-        member_NP = classes_P == torch.arange(self.classes, device=classes_P.device).unsqueeze(1)
-        own = random_members(member_NP[1:], config.sample_cap, generator)
-        if config.negatives_from == "pixels":
-            other_member = (classes_P >= 0) & ~member_NP[1:]
-            other = random_members(other_member, config.negatives, generator)
-        else:
-            other = random_members(member_NP[:1], config.background_negatives, generator)
+        config, out_of_class = self.config, self.config.negatives_from == "pixels"
+        if config.unit == "class":
+            return class_units(
+                self.head, features_BFHW, classes_BHW,
+                n_classes=self.classes, out_of_class=out_of_class,
+            )  # fmt: skip
+        return pixel_units(
+            self.head, features_BFHW, classes_BHW, generator,
+            dim=config.projection_dim, n_classes=self.classes, cap=config.sample_cap,
+            others=config.negatives if out_of_class else config.background_negatives,
+            out_of_class=out_of_class,
+        )  # fmt: skip
 
-        index_T = torch.cat([own.index_CM.flatten(), other.index_CM.flatten()])
-        valid_T = torch.cat([own.valid_CM.flatten(), other.valid_CM.flatten()])
-        drawn = valid_T.nonzero().squeeze(1)
-        units_TD = features_PF.new_zeros((len(index_T), config.projection_dim), dtype=torch.float32)
-        if len(drawn) > 1:  # batch statistics need two
-            projected = nn.functional.normalize(self.head(features_PF[index_T[drawn]]), dim=-1)
-            units_TD = units_TD.index_copy(0, drawn, projected)
-        else:
-            units_TD = units_TD + features_PF[:0].sum()  # 0, with a graph
-            own, other = (Chosen(c.index_CM, torch.zeros_like(c.valid_CM)) for c in (own, other))
-        own_TD, other_TD = units_TD.split([own.index_CM.numel(), other.index_CM.numel()])
-        return Units(
-            own_TD.unflatten(0, own.index_CM.shape),
-            own.valid_CM,
-            member_NP[1:].sum(dim=1),
-            other_TD.unflatten(0, other.index_CM.shape).detach(),
-            other.valid_CM,
+    def _candidates(self, fixed_CMD: Tensor, units: Units) -> tuple[Tensor, Tensor, int | None]:
+        """Where neighbours are sought (Eq. 3), which of them exist, and where the units themselves stand among them."""
+        bank = self.bank
+        match self.config.density_from:
+            case "bank":
+                return bank.features_CLD, bank.valid_CL, None
+            case "batch":
+                return fixed_CMD, units.valid_CM, 0
+        return (
+            torch.cat([bank.features_CLD, fixed_CMD], dim=1),
+            torch.cat([bank.valid_CL, units.valid_CM], dim=1),
+            bank.length,
         )
 
-    def _class_units(
-        self, features_BFHW: Tensor, classes_BHW: Tensor, generator: torch.Generator
-    ) -> Units:
-        """One vector per image and class (Eq. 2), of the projected map as the paper has it."""
-        features_PF = features_BFHW.movedim(1, -1).flatten(0, 2)
-        map_BDHW = self.head(features_PF).unflatten(0, classes_BHW.shape).movedim(-1, 1)
-        pooled_NBD, present_NB = masked_average_pool(map_BDHW, classes_BHW, self.classes)
-        units_NBD = nn.functional.normalize(pooled_NBD, dim=-1)
-        if self.config.negatives_from == "anchors":
-            others, other_valid = units_NBD[:1], present_NB[:1]
-        else:
-            classes = range(1, self.classes)
-            rest = [[n for n in range(self.classes) if n != own] for own in classes]
-            others = torch.stack([units_NBD[indices].flatten(0, 1) for indices in rest])
-            other_valid = torch.stack([present_NB[indices].flatten() for indices in rest])
-        return Units(
-            units_NBD[1:], present_NB[1:], present_NB[1:].sum(dim=1), others.detach(), other_valid
-        )
-
-    def _sparse_and_dense(self, density_CM: Tensor, units: Units) -> tuple[Chosen, Chosen]:
+    def _anchors_and_keys(
+        self, density_CM: Tensor, units: Units, generator: torch.Generator
+    ) -> tuple[Chosen, Chosen]:
         """Eq. 6 and the batch half of Eq. 7."""
         config = self.config
-        key_cap = config.positives if config.bank_size == 0 else config.positives // 2
+        from_bank = config.keys_from == "both" and config.bank_size > 0
+        key_cap = config.positives // 2 if from_bank else config.positives
         drawn_C = units.valid_CM.sum(dim=1)
         if config.unit == "pixel":
             # Both ends stay small against the class: with few pixels the caps alone would call half of them sparse.
@@ -191,16 +162,26 @@ class DensityContrast(nn.Module):
             anchors_C, keys_C = ends_C.clamp(max=config.anchors), ends_C.clamp(max=key_cap)
         else:  # a batch holds a handful of class vectors: all are anchors, the denser half are keys
             anchors_C, keys_C = drawn_C, (drawn_C + 1) // 2
+        order_CM = self._order(density_CM, generator)
         return (
-            sparse_end(density_CM, units.valid_CM, anchors_C, config.anchors),
-            dense_end(density_CM, units.valid_CM, keys_C, key_cap),
+            sparse_end(order_CM, units.valid_CM, anchors_C, config.anchors),
+            dense_end(order_CM, units.valid_CM, keys_C, key_cap),
         )
 
-    def _bank_keys(self) -> Chosen:
+    def _bank_keys(self, generator: torch.Generator) -> Chosen:
         """The bank's half of Eq. 7, by the density each feature had when it was inserted."""
         valid_CL = self.bank.valid_CL
         half_C = valid_CL.sum(dim=1) // 2  # clipped, so that keys stay the dense part
-        return dense_end(self.bank.density_CL, valid_CL, half_C, self.config.positives // 2)
+        if self.config.keys_from == "batch":
+            half_C = torch.zeros_like(half_C)
+        order_CL = self._order(self.bank.density_CL, generator)
+        return dense_end(order_CL, valid_CL, half_C, self.config.positives // 2)
+
+    def _order(self, density_CM: Tensor, generator: torch.Generator) -> Tensor:
+        """What anchors and keys are the two ends of: density, or chance for the plain contrast."""
+        if self.config.sampling == "density":
+            return density_CM
+        return torch.rand(density_CM.shape, generator=generator, device=density_CM.device)
 
     def _negatives(
         self, anchors_CQD: Tensor, anchor_valid_CQ: Tensor, units: Units, generator: torch.Generator
@@ -216,12 +197,14 @@ class DensityContrast(nn.Module):
             generator,
         )
 
-    def _enough_neighbours(self, units: Units) -> Bool[Tensor, "C"]:
-        candidates_C = self.bank.valid_CL.sum(dim=1) + units.valid_CM.sum(dim=1)
+    def _enough_neighbours(self, candidate_valid_CK: Tensor) -> Bool[Tensor, "C"]:
+        candidates_C = candidate_valid_CK.sum(dim=1)
+        if self.config.sampling == "random":
+            return candidates_C >= 0  # nothing asks for the density
         # class vectors are too few for the largest scale; density then clips k
-        needed = max(self.config.scales) + 1 if self.config.unit == "pixel" else 2
-        return candidates_C >= needed
+        return candidates_C >= (max(self.config.scales) + 1 if self.config.unit == "pixel" else 2)
 
+    @torch.no_grad()
     def _diagnostics(
         self,
         units: Units,
@@ -229,21 +212,21 @@ class DensityContrast(nn.Module):
         anchors: Chosen,
         keys: Chosen,
         cosine_CQ: Tensor,
-        weights_CQ: Tensor,
+        log_w_CQ: Tensor,
         active_C: Tensor,
     ) -> dict[str, Tensor]:
         filled_C = self.bank.valid_CL.sum(dim=1).float()
+        anchor_density_CQ = density_CM.gather(1, anchors.index_CM)
+        key_density_CS = density_CM.gather(1, keys.index_CM)
         return {
             "reliable": units.reliable_C.float(),
             "bank_fill": filled_C / max(self.bank.length, 1),
             "anchors": anchors.valid_CM.sum(dim=1).float() * active_C,
             "density": _masked_mean(density_CM, units.valid_CM),
-            "anchor_density": _masked_mean(
-                density_CM.gather(1, anchors.index_CM), anchors.valid_CM
-            ),
-            "key_density": _masked_mean(density_CM.gather(1, keys.index_CM), keys.valid_CM),
-            "positiveness": _masked_mean(cosine_CQ.detach(), anchors.valid_CM),
-            "weight_spread": _masked_mean((weights_CQ - 1).square(), anchors.valid_CM).sqrt(),
+            "anchor_density": _masked_mean(anchor_density_CQ, anchors.valid_CM),
+            "key_density": _masked_mean(key_density_CS, keys.valid_CM),
+            "positiveness": _masked_mean(cosine_CQ, anchors.valid_CM),
+            "weight_spread": _masked_mean((log_w_CQ.exp() - 1).square(), anchors.valid_CM).sqrt(),
         }
 
 
@@ -252,56 +235,72 @@ class Dacl(Cps):
 
     def __init__(self, config: Config, channels: int, classes: int) -> None:
         super().__init__(config, channels, classes)
-        self.contrast = nn.ModuleDict(
-            {
-                name: DensityContrast(
-                    config.contrast,
-                    2 * config.network.width,
-                    classes,
-                    stream(config.seed, "head", name),
-                )
-                for name in self.network_names
-            }
-        )
+        self.contrast = nn.ModuleDict()
+        shared: ClassBank | None = None
+        for name in self.network_names:
+            head_stream = stream(config.seed, "head", name)
+            contrast = DensityContrast(
+                config.contrast, 2 * config.network.width, classes, head_stream, shared
+            )
+            self.contrast[name] = contrast
+            shared = contrast.bank if config.contrast.bank == "shared" else None
         self._insertions: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
     def losses(self, batch: Batch, step: int) -> Terms:
         """Eq. 1."""
         outputs = self.forward_networks(batch.images_BCHW)
-        terms = self.co_training(outputs, batch)
+        terms = self.co_training(outputs, batch, step)
+        config, steps = self.config.contrast, self.config.optim.steps
         weight = contrast_weight(
-            step,
-            self.config.optim.steps,
-            ceiling=self.config.contrast.weight,
-            warmup_fraction=self.config.contrast.warmup_fraction,
-        )
+            step, steps,
+            ceiling=config.weight, warmup_fraction=config.warmup_fraction, schedule=config.schedule,
+        )  # fmt: skip
         results: dict[str, ContrastTerm] = {}
         with torch.set_grad_enabled(weight > 0):  # without weight the bank fills, nothing else
             for name, partner in (("a", "b"), ("b", "a")):
                 features = outputs[name].features
-                stride = batch.images_BCHW.shape[-1] // features.shape[-1]
-                with torch.no_grad():
-                    grid = (..., slice(None, None, stride), slice(None, None, stride))
-                    classes_BHW = reliable_classes(
-                        batch.labels_AHW[grid],
-                        outputs[partner].logits_BCHW[grid].float().softmax(dim=1),
-                        self.config.contrast.phi,
-                    )
+                classes_BHW = self._reliable(outputs[partner], features.shape[-1], batch, step)
                 generator = stream(self.config.seed, "contrast", name, step, device=features.device)
                 results[name] = self.contrast[name](features, classes_BHW, generator)
         self._insertions = {name: result.insertion for name, result in results.items()}
         contrast = torch.stack([result.loss for result in results.values()]).mean()
+        weighted = weight * contrast
         return Terms(
-            total=terms.total + weight * contrast if weight > 0 else terms.total,
+            total=terms.total + weighted if weight > 0 else terms.total,
             parts=terms.parts | {"contrast": contrast.detach()},
             weights=terms.weights | {"contrast": weight},
-            diagnostics={
-                key: torch.stack([result.diagnostics[key] for result in results.values()]).mean(
-                    dim=0
-                )
-                for key in results["a"].diagnostics
-            },
+            diagnostics=self._health(outputs, terms, results, weighted) if self.logs(step) else {},
         )
+
+    @torch.no_grad()
+    def _reliable(
+        self, partner: UNetOutput, side: int, batch: Batch, step: int
+    ) -> Int[Tensor, "B H W"]:
+        """Class of every pixel of the decoder map, as annotated or as the partner network is sure of."""
+        stride = batch.images_BCHW.shape[-1] // side
+        grid = (..., slice(None, None, stride), slice(None, None, stride))
+        labels_AHW = batch.labels_AHW[grid]
+        probs_BNHW = partner.logits_BCHW[grid].float().softmax(dim=1)
+        if self.config.contrast.reliability == "entropy":
+            progress = step / self.config.optim.steps
+            return certain_classes(labels_AHW, probs_BNHW, dropped_share(progress))
+        return reliable_classes(labels_AHW, probs_BNHW, self.config.contrast.phi)
+
+    def _health(
+        self,
+        outputs: dict[str, UNetOutput],
+        terms: Terms,
+        results: dict[str, ContrastTerm],
+        weighted: Tensor,
+    ) -> dict[str, Tensor]:
+        """What the journal holds beside the losses: means of the two networks."""
+        each = [result.diagnostics for result in results.values()]
+        means = {key: torch.stack([found[key] for found in each]).mean(dim=0) for key in each[0]}
+        features = [output.features for output in outputs.values()]
+        if self.config.compile:  # a compiled backward frees its buffers and cannot run twice
+            weighted = weighted.detach()
+        share = _gradient_share(weighted, terms.total, features)
+        return terms.diagnostics | means | {"gradient_share": share}
 
     def after_step(self, step: int) -> None:
         """Feed the banks with what the step saw."""
@@ -310,6 +309,17 @@ class Dacl(Cps):
             assert isinstance(contrast, DensityContrast)
             contrast.bank.insert(*insertion)
         self._insertions = {}
+
+
+def _gradient_share(contrast: Tensor, co_training: Tensor, features: list[Tensor]) -> Tensor:
+    """|g_contrast| / (|g_contrast| + |g_co-training|) at the decoder maps, in [0, 1]; nan without a contrast."""
+    if not contrast.requires_grad:
+        return torch.full((), torch.nan)
+    norms = []
+    for term in (contrast, co_training):
+        found = torch.autograd.grad(term, features, retain_graph=True, materialize_grads=True)
+        norms.append(torch.stack([gradient.float().norm() for gradient in found]).norm())
+    return norms[0] / (norms[0] + norms[1])
 
 
 def _masked_mean(values_CM: Tensor, valid_CM: Tensor) -> Tensor:

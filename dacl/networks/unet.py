@@ -3,11 +3,13 @@
 B images, C classes, H and W pixels. 1,813,764 parameters with one input channel, four classes and width 16.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+Upsampling = Literal["bilinear", "transposed"]
 
 
 class UNetOutput(NamedTuple):
@@ -30,12 +32,17 @@ def _conv_block(channels_in: int, channels_out: int, dropout: float) -> nn.Seque
 
 
 class _Up(nn.Module):
-    """Halve the channels by a 1x1 convolution, double the grid bilinearly, join the skip."""
+    """Halve the channels and double the grid, by a 1x1 convolution and bilinearly or in one step; join the skip."""
 
-    def __init__(self, channels_in: int, channels_skip: int) -> None:
+    def __init__(self, channels_in: int, channels_skip: int, upsampling: Upsampling) -> None:
         super().__init__()
-        self.reduce = nn.Conv2d(channels_in, channels_skip, kernel_size=1)
-        self.upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        self.reduce: nn.Module = nn.Identity()
+        self.upsample: nn.Module
+        if upsampling == "bilinear":
+            self.reduce = nn.Conv2d(channels_in, channels_skip, kernel_size=1)
+            self.upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        else:
+            self.upsample = nn.ConvTranspose2d(channels_in, channels_skip, kernel_size=2, stride=2)
         self.block = _conv_block(2 * channels_skip, channels_skip, dropout=0.0)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
@@ -51,6 +58,7 @@ class UNet(nn.Module):
         classes: output classes C, background included.
         width: channels at full resolution.
         dropout: probability per encoder stage, from stride 1 to stride 16.
+        upsampling: of the decoder; `transposed` is MC-Net's second decoder.
     """
 
     def __init__(
@@ -59,6 +67,7 @@ class UNet(nn.Module):
         classes: int,
         width: int = 16,
         dropout: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5),
+        upsampling: Upsampling = "bilinear",
     ) -> None:
         super().__init__()
         widths = [width * 2**stage for stage in range(len(dropout))]
@@ -66,19 +75,25 @@ class UNet(nn.Module):
         self.encoder = nn.ModuleList(map(_conv_block, inputs, widths, dropout))
         self.pool = nn.MaxPool2d(2)
         self.decoder = nn.ModuleList(
-            _Up(deep, skip) for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
+            _Up(deep, skip, upsampling)
+            for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.classifier = nn.Conv2d(width, classes, kernel_size=3, padding=1)
         self.stride = 2 ** (len(dropout) - 1)
 
-    def forward(self, images_BCHW: Float[Tensor, "B C H W"]) -> UNetOutput:
-        """Logits and the stride-2 decoder map; H and W must be multiples of `stride`."""
-        skips = []
-        x = images_BCHW
+    def encode(self, images_BCHW: Float[Tensor, "B C H W"]) -> list[Tensor]:
+        """The encoder's maps from stride 1 to stride 16; H and W must be multiples of `stride`."""
+        maps: list[Tensor] = []
         for stage, block in enumerate(self.encoder):
-            x = block(self.pool(x) if stage else x)
-            skips.append(x)
-        features = x = skips.pop()
+            maps.append(block(self.pool(maps[-1]) if stage else images_BCHW))
+        return maps
+
+    def forward(
+        self, images_BCHW: Float[Tensor, "B C H W"], encoded: list[Tensor] | None = None
+    ) -> UNetOutput:
+        """Logits and the stride-2 decoder map; `encoded` are the maps of an encoder that another network shares."""
+        *skips, x = self.encode(images_BCHW) if encoded is None else encoded
+        features = x
         for up in self.decoder:
             features, x = x, up(x, skips.pop())
         return UNetOutput(self.classifier(x), features)

@@ -1,0 +1,103 @@
+"""What the contrast treats as one feature: a reliable pixel, or the masked average of a class over an image (Eq. 2)."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from dacl.contrast.prototypes import masked_average_pool
+from dacl.contrast.selection import Chosen, random_members
+
+Head = Callable[[Tensor], Tensor]
+"""The projection z: (P, F) -> (P, D)."""
+
+
+class Units(NamedTuple):
+    """What is compared: unit vectors of every foreground class, and of the pool of negatives."""
+
+    units_CMD: Float[Tensor, "C M D"]
+    valid_CM: Bool[Tensor, "C M"]
+    reliable_C: Int[Tensor, "C"]
+    """How many reliable units the class had before `cap` cut them."""
+    others_XRD: Float[Tensor, "X R D"]
+    """Out-of-class units of every class (X = C), or background units for all (X = 1); detached."""
+    other_valid_XR: Bool[Tensor, "X R"]
+
+
+def pixel_units(
+    head: Head,
+    features_BFHW: Float[Tensor, "B F H W"],
+    classes_BHW: Int[Tensor, "B H W"],
+    generator: torch.Generator,
+    *,
+    dim: int,
+    n_classes: int,
+    cap: int,
+    others: int,
+    out_of_class: bool,
+) -> Units:
+    """Reliable pixels in random order, drawn first and projected after: the head never sees the whole map.
+
+    Args:
+        head: the projection z.
+        features_BFHW: decoder map.
+        classes_BHW: class of every pixel, or UNRELIABLE.
+        generator: draws the pixels.
+        dim: D.
+        n_classes: N.
+        cap: units per foreground class at most.
+        others: pixels of the pool of negatives at most, per class where they differ by class.
+        out_of_class: the pool is each class's out-of-class pixels; otherwise background, for all.
+    """
+    features_PF = features_BFHW.movedim(1, -1).flatten(0, 2)
+    classes_P = classes_BHW.flatten()
+    member_NP = classes_P == torch.arange(n_classes, device=classes_P.device).unsqueeze(1)
+    own = random_members(member_NP[1:], cap, generator)
+    pool = (classes_P >= 0) & ~member_NP[1:] if out_of_class else member_NP[:1]
+    other = random_members(pool, others, generator)
+
+    index_T = torch.cat([own.index_CM.flatten(), other.index_CM.flatten()])
+    valid_T = torch.cat([own.valid_CM.flatten(), other.valid_CM.flatten()])
+    drawn = valid_T.nonzero().squeeze(1)
+    units_TD = features_PF.new_zeros((len(index_T), dim), dtype=torch.float32)
+    if len(drawn) > 1:  # batch statistics need two
+        projected = F.normalize(head(features_PF[index_T[drawn]]), dim=-1)
+        units_TD = units_TD.index_copy(0, drawn, projected)
+    else:
+        units_TD = units_TD + features_PF[:0].sum()  # 0, with a graph
+        own, other = (Chosen(c.index_CM, torch.zeros_like(c.valid_CM)) for c in (own, other))
+    own_TD, other_TD = units_TD.split([own.index_CM.numel(), other.index_CM.numel()])
+    return Units(
+        own_TD.unflatten(0, own.index_CM.shape),
+        own.valid_CM,
+        member_NP[1:].sum(dim=1),
+        other_TD.unflatten(0, other.index_CM.shape).detach(),
+        other.valid_CM,
+    )
+
+
+def class_units(
+    head: Head,
+    features_BFHW: Float[Tensor, "B F H W"],
+    classes_BHW: Int[Tensor, "B H W"],
+    *,
+    n_classes: int,
+    out_of_class: bool,
+) -> Units:
+    """One vector per image and class (Eq. 2), of the projected map as the paper has it; arguments as `pixel_units`."""
+    features_PF = features_BFHW.movedim(1, -1).flatten(0, 2)
+    map_BDHW = head(features_PF).unflatten(0, classes_BHW.shape).movedim(-1, 1)
+    pooled_NBD, present_NB = masked_average_pool(map_BDHW, classes_BHW, n_classes)
+    units_NBD = F.normalize(pooled_NBD, dim=-1)
+    if out_of_class:
+        rest = [[n for n in range(n_classes) if n != own] for own in range(1, n_classes)]
+        others = torch.stack([units_NBD[indices].flatten(0, 1) for indices in rest])
+        other_valid = torch.stack([present_NB[indices].flatten() for indices in rest])
+    else:
+        others, other_valid = units_NBD[:1], present_NB[:1]
+    return Units(
+        units_NBD[1:], present_NB[1:], present_NB[1:].sum(dim=1), others.detach(), other_valid
+    )
