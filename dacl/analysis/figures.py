@@ -10,17 +10,12 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from dacl.data.grid import SpacingMm
+from dacl.palette import class_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart with every common colour vision and bright enough on a scan;
-# then Tol's bright hues for datasets with more classes. Foreground class i has colour i - 1.
-CLASS_COLORS = (
-    "#56B4E9", "#F0E442", "#D55E00", "#CC79A7", "#009E73", "#E69F00", "#0072B2",
-    "#BBBBBB", "#AA3377", "#44BB99", "#EE8866", "#FFAABB", "#99DDFF",
-)  # fmt: skip
 MISSED, SPURIOUS, CONFUSED = "#E69F00", "#CC79A7", "#FFFFFF"
 ERRORS = {
     "missed (reference only)": MISSED,
@@ -39,11 +34,6 @@ def why_no_pictures() -> str | None:
     if find_spec("matplotlib") is None:
         return "no pictures were drawn: matplotlib is not installed (pip install matplotlib)"
     return None
-
-
-def class_color(label: int) -> str:
-    """Colour of a foreground class, from 1; repeats after the last."""
-    return CLASS_COLORS[(label - 1) % len(CLASS_COLORS)]
 
 
 def draw_overlay(
