@@ -103,6 +103,10 @@ class TrainingView:
                 style="",
             )
 
+    def warned(self, text: str, step: int) -> None:
+        """A line in yellow, above the bar where there is one."""
+        console.note(f"step {step}  warning: {text}", style="yellow")
+
 
 @contextmanager
 def training_view() -> Iterator[TrainingView]:

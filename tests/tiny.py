@@ -119,7 +119,7 @@ class Quiet:
     """A listener that remembers."""
 
     def __init__(self) -> None:
-        self.plan, self.steps, self.records = None, [], []
+        self.plan, self.steps, self.records, self.warnings = None, [], [], []
 
     def planned(self, plan) -> None:
         self.plan = plan
@@ -131,6 +131,9 @@ class Quiet:
         self.records.append(record)
 
     validated = logged
+
+    def warned(self, text, step) -> None:
+        self.warnings.append((step, text))
 
 
 def train(root: Path, run_dir: Path, settings: Config, should_stop=lambda: False):

@@ -51,3 +51,6 @@ class Listener(Protocol):
 
     def validated(self, record: Record) -> None:
         """A validation record was written."""
+
+    def warned(self, text: str, step: int) -> None:
+        """Something inside the run looks wrong; it goes on."""
