@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from dacl.errors import DaclError
-from dacl_cli import console
+from dacl_cli import console, recipe
 from dacl_cli.datasets import choose_dataset
+from dacl_cli.recipe import MACHINE, RUN
+from dacl_cli.stopping import stop_on_signal
 
 if TYPE_CHECKING:
+    from dacl.config import Config
     from dacl.training.loop import Trainer
 
-RUN = "The run"
-RECIPE = "The recipe (each overrides preset and --config)"
-MACHINE = "The machine"
+STOPPING = "stopping after this step; once more to stop at once without saving"
 
 
 def train(
-    labeled: Annotated[
-        int | None,
-        typer.Option(
-            help="Labelled patients, the first N of the split. [default: 3]", rich_help_panel=RUN
-        ),
-    ] = None,
+    labeled: recipe.Labeled = None,
     method: Annotated[
         Literal["supervised", "cps", "dacl"] | None,
         typer.Option(help="Training method. [default: dacl]", rich_help_panel=RUN),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Prepared dataset. [default: the only one under data/]", rich_help_panel=RUN
-        ),
-    ] = None,
+    data: recipe.Data = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -60,55 +48,17 @@ def train(
         bool,
         typer.Option("--overwrite", help="Replace a run of the same name.", rich_help_panel=RUN),
     ] = False,
-    preset: Annotated[
-        Literal["paper", "small"] | None,
-        typer.Option(
-            help="Recipe to start from. [default: paper on a GPU, else small]",
-            rich_help_panel=RECIPE,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file laid over the preset.", rich_help_panel=RECIPE)
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Any value of docs/configuration.md, e.g. contrast.tau=0.2; may be repeated.",
-            rich_help_panel=RECIPE,
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Optimiser steps.", rich_help_panel=RECIPE)
-    ] = None,
-    batch_labeled: Annotated[
-        int | None, typer.Option(min=1, help="Labelled slices a step.", rich_help_panel=RECIPE)
-    ] = None,
-    batch_unlabeled: Annotated[
-        int | None, typer.Option(min=1, help="Unlabelled slices a step.", rich_help_panel=RECIPE)
-    ] = None,
-    patch_size: Annotated[
-        int | None,
-        typer.Option(min=32, help="Side of a training patch, pixels.", rich_help_panel=RECIPE),
-    ] = None,
-    lr: Annotated[
-        float | None, typer.Option(help="Initial learning rate.", rich_help_panel=RECIPE)
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"] | None,
-        typer.Option(help="Where to compute. [default: auto]", rich_help_panel=MACHINE),
-    ] = None,
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"] | None,
-        typer.Option(help="Networks in bf16 or fp32. [default: auto]", rich_help_panel=MACHINE),
-    ] = None,
-    compile_: Annotated[
-        bool,
-        typer.Option(
-            "--compile", help="torch.compile the networks (pays on a GPU).", rich_help_panel=MACHINE
-        ),
-    ] = False,
+    preset: recipe.Preset = None,
+    config: recipe.File = None,
+    set_: recipe.Assignments = None,
+    steps: recipe.Steps = None,
+    batch_labeled: recipe.BatchLabeled = None,
+    batch_unlabeled: recipe.BatchUnlabeled = None,
+    patch_size: recipe.PatchSize = None,
+    lr: recipe.Lr = None,
+    device: recipe.Device = None,
+    precision: recipe.Precision = None,
+    compile_: recipe.Compile = False,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="CPU threads. [default: all cores]", rich_help_panel=MACHINE),
@@ -129,23 +79,11 @@ def train(
 
     dacl train --resume runs/acdc-dacl-3labeled-seed0
     """
-    flags: dict[str, Any] = {
-        "labeled": labeled,
-        "method": method,
-        "seed": seed,
-        "device": device,
-        "precision": precision,
-        "compile": compile_ or None,
-        "optim": {
-            "steps": steps,
-            "batch_labeled": batch_labeled,
-            "batch_unlabeled": batch_unlabeled,
-            "lr": lr,
-        },
-        "image": {"patch_size": patch_size},
-        "journal": {"tensorboard": tensorboard or None},
-    }
-    given = _without_none(flags)
+    given = recipe.layer(
+        labeled=labeled, method=method, seed=seed, steps=steps, batch_labeled=batch_labeled,
+        batch_unlabeled=batch_unlabeled, patch_size=patch_size, lr=lr, device=device,
+        precision=precision, compile_=compile_, journal={"tensorboard": tensorboard or None},
+    )  # fmt: skip
     if resume is not None and (given or set_ or config or preset or out or overwrite):
         raise DaclError(
             "--resume goes on with the run's own configuration and takes no other",
@@ -156,7 +94,7 @@ def train(
 
         torch.set_num_threads(threads)
     if resume is None:
-        trainer = _fresh(given, preset, config, set_ or [], data, out, overwrite)
+        trainer = _fresh(recipe.configuration(given, preset, config, set_), data, out, overwrite)
     else:
         from dacl.training.loop import Finished, Trainer
 
@@ -173,25 +111,7 @@ def train(
     _run(trainer, json_, threads)
 
 
-def _fresh(
-    flags: dict[str, Any],
-    preset: str | None,
-    config_file: Path | None,
-    assignments: list[str],
-    data: Path | None,
-    out: Path | None,
-    overwrite: bool,
-) -> Trainer:
-    from dacl.config import parse_assignments, read_toml, resolve
-
-    from_file = read_toml(config_file) if config_file else {}
-    layers = (from_file, parse_assignments(assignments), flags)
-    config = resolve(preset or from_file.get("preset") or "small", *layers)
-    if preset is None and "preset" not in from_file:
-        from dacl.training.device import default_preset, pick_device
-
-        config = resolve(default_preset(pick_device(config.device)), *layers)
-
+def _fresh(config: Config, data: Path | None, out: Path | None, overwrite: bool) -> Trainer:
     from dacl.data.prepared import PreparedDataset
     from dacl.training.loop import Trainer
 
@@ -228,7 +148,7 @@ def _remove_run(run_dir: Path) -> None:
 def _run(trainer: Trainer, as_json: bool, threads: int | None) -> None:
     from dacl_cli.train_view import training_view
 
-    with _stop_on_signal() as should_stop, training_view() as view:
+    with stop_on_signal(STOPPING) as should_stop, training_view() as view:
         summary = trainer.run(view, should_stop)
     if as_json:
         console.emit_json(summary._asdict())
@@ -250,32 +170,3 @@ def _run(trainer: Trainer, as_json: bool, threads: int | None) -> None:
     console.say(f"curves: {summary.run_dir / 'progress.png'}")
     only = "" if summary.best else " --checkpoint latest"  # nobody validated
     console.say(f"next: dacl evaluate {summary.run_dir}{only}")
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C or SIGTERM asks the loop to save and stop; a second one interrupts at once."""
-    asked = False
-
-    def handle(number: int, _frame: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        console.note("stopping after this step; once more to stop at once without saving", style="")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    kept = {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in values.items()
-        if value is not None
-    }
-    return {key: value for key, value in kept.items() if value != {}}

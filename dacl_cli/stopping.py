@@ -1,0 +1,35 @@
+"""Ctrl-C and SIGTERM as a request that the work ends well."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dacl_cli import console
+
+
+@contextmanager
+def stop_on_signal(message: str) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C or SIGTERM asks for a stop and says `message`; a second Ctrl-C interrupts at once.
+
+    A second SIGTERM is the same request once more: a scheduler sends it to every process, and a process to those that
+    it started.
+    """
+    asked = False
+
+    def handle(number: int, _frame: object) -> None:
+        nonlocal asked
+        if asked:
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return
+        asked = True
+        console.note(message, style="")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
