@@ -168,7 +168,7 @@ class Trainer:
             "weights": terms.weights,
             "lr": poly_lr(self.step - 1, self.config.optim),
             "diagnostics": {
-                key: dict(zip(names, values.tolist(), strict=True))
+                key: dict(zip(names, values.tolist(), strict=True)) if values.ndim else values.item()
                 for key, values in terms.diagnostics.items()
             },
             "wall": self._wall(),
