@@ -8,10 +8,12 @@ from pydantic import ValidationError
 from dacl.config import (
     PRESETS,
     Config,
+    config_hash,
     known_keys,
     merge,
     parse_assignments,
     read_toml,
+    recipe,
     resolve,
     to_toml,
 )
@@ -152,6 +154,47 @@ def test_an_unknown_preset_lists_them():
         resolve("large")
     assert "paper" in caught.value.hint
     assert "small" in caught.value.hint
+
+
+def test_a_size_and_a_reading_join():
+    joined, small, literal = (resolve(name) for name in ("small+literal", "small", "literal"))
+    assert joined.preset == "small+literal"
+    assert joined.image == small.image
+    assert joined.contrast == literal.contrast != small.contrast
+    assert literal.image == resolve("paper").image
+
+
+def test_the_readings_hold_the_settings_they_are_named_after():
+    dgcl, literal = resolve("dgcl").contrast, resolve("literal").contrast
+    assert (dgcl.anchors, dgcl.positives, dgcl.negatives) == (200, 100, 512)
+    assert (dgcl.bank_size, dgcl.bank_insert, dgcl.scales) == (10_000, 1000, (8, 16, 32))
+    assert (dgcl.tau, dgcl.weight, dgcl.schedule) == (0.5, 0.5, "constant")
+    assert (dgcl.density_from, dgcl.reliability, dgcl.positiveness) == ("bank", "entropy", "none")
+    assert (literal.denominator, literal.reduction) == ("decoupled", "sum")
+    assert (literal.positiveness, literal.bank, literal.unit) == (
+        "inside_attached", "shared", "class"
+    )  # fmt: skip
+
+
+def test_neighbours_from_a_bank_need_one():
+    with pytest.raises(DaclError, match="needs a bank"):
+        resolve("small", {"contrast": {"bank_size": 0, "density_from": "bank"}})
+
+
+def test_a_recipe_leaves_out_chance_machine_and_what_the_method_does_not_read():
+    base = {"method": "cps"}
+    same = [
+        {"seed": 5}, {"device": "cpu"}, {"journal": {"log_every": 3}}, {"contrast": {"tau": 9.0}},
+    ]  # fmt: skip
+    assert {config_hash(resolve("small", merge(base, over))) for over in [{}, *same]} == {
+        config_hash(resolve("small", base))
+    }
+    for over in ({"labeled": 7}, {"cross": {"weight": 2.0}}, {"method": "dacl"}):
+        assert recipe(resolve("small", merge(base, over))) != recipe(resolve("small", base))
+    assert recipe(resolve("small", {"contrast": {"tau": 9.0}}))["contrast.tau"] == 9.0
+    assert not any(
+        key.startswith("cross") for key in recipe(resolve("small", {"method": "supervised"}))
+    )
 
 
 def test_nothing_can_be_changed_after_the_fact():

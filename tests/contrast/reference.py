@@ -55,10 +55,16 @@ def multiscale_density(feature, neighbours, scales):
     return sum(density(feature, neighbours, k) for k in scales) / len(scales)
 
 
-def densities(batch, bank, scales):
-    """Of every batch feature among G_n u V_n, itself left out."""
+def neighbours(batch, bank, i, source):
+    """Where feature i of the batch looks for neighbours: G_n, V_n without itself, or both."""
+    others = [*batch[:i], *batch[i + 1 :]]
+    return {"bank": [*bank], "batch": others, "both": [*bank, *others]}[source]
+
+
+def densities(batch, bank, scales, source="both"):
+    """Of every batch feature."""
     return [
-        multiscale_density(v, [*bank, *batch[:i], *batch[i + 1 :]], scales)
+        multiscale_density(v, neighbours(batch, bank, i, source), scales)
         for i, v in enumerate(batch)
     ]
 
@@ -85,47 +91,70 @@ def positiveness(cosines, tau_w):
     return [len(exps) * e / sum(exps) for e in exps]
 
 
-def class_loss(anchors, centre_D, negatives, weights, tau):
-    """Eq. 10 of one class: positive in the denominator, w outside the log, mean over the anchors."""
-    total = 0.0
-    for anchor, weight in zip(anchors, weights, strict=True):
-        pull = math.exp(cosine(anchor, centre_D) / tau)
+def anchor_losses(anchors, centre_D, negatives, tau, tau_w, reading, *, decoupled=False):
+    """l_i and the weight of l_i in the sum, for every anchor of a class, with w_i where `reading` says."""
+    cosines = [cosine(anchor, centre_D) for anchor in anchors]
+    weights = positiveness(cosines, tau_w)
+    pulls = [math.exp(u / tau) for u in cosines]
+    losses, factors = [], []
+    for anchor, weight, pull in zip(anchors, weights, pulls, strict=True):
         push = sum(math.exp(cosine(anchor, q) / tau) for q in negatives)
-        total += weight * -math.log(pull / (pull + push))
-    return total / sum(weights)
+        if reading == "claim1":
+            losses.append(-math.log(pull / sum(pulls)))
+        elif reading == "inside_denominator":
+            losses.append(-math.log(weight * pull / (push if decoupled else weight * pull + push)))
+        elif reading == "inside_attached":
+            losses.append(-math.log(weight * pull / (push if decoupled else pull + push)))
+        else:
+            losses.append(-math.log(pull / (push if decoupled else pull + push)))
+        factors.append(weight if reading in ("outside", "claim1") else 1.0)
+    return losses, factors
+
+
+def class_loss(anchors, centre_D, negatives, weights, tau):
+    """Eq. 10 of one class: positive in the denominator, given weights outside the log, mean over the anchors."""
+    losses, _ = anchor_losses(anchors, centre_D, negatives, tau, tau, "none")
+    return sum(w * x for w, x in zip(weights, losses, strict=True)) / sum(weights)
 
 
 def contrast(classes, config):
     """L_CL of one network, unit = pixel. `classes`: dicts batch, reliable, bank, bank_density, negatives.
 
-    `negatives` may be a function of all classes' anchors: called with the list and the class's position.
+    `negatives` may be a function of all classes' anchors: called with the list and the class's position. With
+    `sampling = "random"`, `order` and `bank_order` are the random numbers that stand in the place of the densities.
     """
+    by_chance = config.sampling == "random"
+    from_bank = config.keys_from == "both" and config.bank_size > 0
     ends, anchors_of = [], []
     for item in classes:
-        scores = densities(item["batch"], item["bank"], config.scales)
+        scores = densities(item["batch"], item["bank"], config.scales, config.density_from)
+        scores = item["order"] if by_chance else scores
         count = min(max(2, int(item["reliable"] * config.max_fraction)), len(item["batch"]) // 2)
-        key_cap = config.positives // 2 if config.bank_size else config.positives
+        key_cap = config.positives // 2 if from_bank else config.positives
         low = lowest(scores, min(count, config.anchors))
         high = highest(scores, min(count, key_cap))
         ends.append((low, high))
         anchors_of.append([item["batch"][i] for i in low])
-    losses = []
+    means, sums = [], []
     for n, item in enumerate(classes):
         _, high = ends[n]
-        from_bank = min(len(item["bank"]) // 2, config.positives // 2)
+        half = min(len(item["bank"]) // 2, config.positives // 2) if from_bank else 0
+        bank_scores = item["bank_order"] if by_chance else item["bank_density"]
         keys = [item["batch"][i] for i in high]
-        keys += [item["bank"][i] for i in highest(item["bank_density"], from_bank)]
+        keys += [item["bank"][i] for i in highest(bank_scores, half)]
         negatives = item["negatives"]
         negatives = negatives(anchors_of, n) if callable(negatives) else negatives
-        enough = len(item["batch"]) + len(item["bank"]) >= max(config.scales) + 1
+        every = {"bank": len(item["bank"]), "batch": len(item["batch"])}
+        candidates = every.get(config.density_from, sum(every.values()))
+        enough = by_chance or candidates >= max(config.scales) + 1
         if len(anchors_of[n]) < 2 or not keys or not len(negatives) or not enough:
             continue
-        middle = centre(keys)
-        cosines = [cosine(a, middle) for a in anchors_of[n]]
-        weights = (
-            positiveness(cosines, config.tau_w)
-            if config.positiveness == "outside"
-            else [1.0] * len(cosines)
-        )
-        losses.append(class_loss(anchors_of[n], middle, negatives, weights, config.tau))
-    return sum(losses) / len(losses) if losses else 0.0
+        losses, factors = anchor_losses(
+            anchors_of[n], centre(keys), negatives, config.tau, config.tau_w,
+            config.positiveness, decoupled=config.denominator == "decoupled",
+        )  # fmt: skip
+        sums.append(sum(f * x for f, x in zip(factors, losses, strict=True)))
+        means.append(sums[-1] / sum(factors))
+    if not means:
+        return 0.0
+    return sum(sums) if config.reduction == "sum" else sum(means) / len(means)

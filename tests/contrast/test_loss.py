@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from dacl.contrast.loss import anchor_losses, contrastive_loss
+from dacl.contrast.loss import anchor_losses, contrastive_loss, log_negative_mass
+from dacl.contrast.positiveness import log_positiveness
 
 
 def random_units(seed, *shape):
@@ -19,12 +20,12 @@ def random_units(seed, *shape):
 
 def loss_of(anchors, centres, negatives, weights, tau, negative_valid=None, active=None):
     valid = torch.ones(negatives.shape[:2], dtype=torch.bool)
-    losses = anchor_losses(
-        (anchors * centres.unsqueeze(1)).sum(dim=2),
-        anchors,
-        negatives,
-        valid if negative_valid is None else negative_valid,
-        tau,
+    mass = log_negative_mass(
+        anchors, negatives, valid if negative_valid is None else negative_valid, tau
+    )
+    logits = (anchors * centres.unsqueeze(1)).sum(dim=2) / tau
+    losses, _ = anchor_losses(
+        logits, mass, torch.zeros_like(logits), torch.ones_like(logits).bool()
     )
     active = torch.ones(len(anchors), dtype=torch.bool) if active is None else active
     return contrastive_loss(losses, weights, active)
@@ -127,3 +128,143 @@ def test_a_tiny_temperature_neither_overflows_nor_stops_the_gradient():
     assert torch.isfinite(loss)
     assert torch.isfinite(anchors.grad).all()
     assert anchors.grad.abs().sum() > 0
+
+
+READINGS = ("none", "outside", "inside_attached", "inside_denominator", "claim1")
+
+
+def case(seed, sizes, *, spread=1.0):
+    """Logits with gradient, the mass of the negatives, log w at tau_w = tau, and which anchors exist."""
+    generator = torch.Generator().manual_seed(seed)
+    width = max(*sizes, 1)
+    cosine = (torch.rand(len(sizes), width, generator=generator) * 2 - 1) * spread
+    valid = torch.arange(width) < torch.tensor(sizes).unsqueeze(1)
+    cosine.requires_grad_()
+    mass = torch.rand(len(sizes), width, generator=generator) + math.log(512)
+    return cosine, mass, log_positiveness(cosine, valid, 0.4), valid
+
+
+def gradient(reading, cosine, mass, log_w, valid, *, decoupled=False, tau=0.4):
+    losses, weights = anchor_losses(cosine / tau, mass, log_w, valid, reading, decoupled=decoupled)
+    active = valid.any(dim=1)
+    return torch.autograd.grad(
+        contrastive_loss(losses, weights, active), cosine, retain_graph=True
+    )[0]
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("reading", READINGS)
+@given(seed=st.integers(0, 10_000), tau=st.floats(0.1, 1), tau_w=st.floats(0.1, 1))
+def test_every_reading_equals_the_reference(reading, decoupled, seed, tau, tau_w):
+    anchors, centre, out = (
+        random_units(seed, 1, 5, 3),
+        random_units(seed + 1, 1, 3),
+        random_units(seed + 2, 1, 4, 3),
+    )
+    cosine = (anchors * centre.unsqueeze(1)).sum(dim=2)
+    valid = torch.ones(1, 5, dtype=torch.bool)
+    mass = log_negative_mass(anchors, out, torch.ones(1, 4, dtype=torch.bool), tau)
+    losses, weights = anchor_losses(
+        cosine / tau, mass, log_positiveness(cosine, valid, tau_w), valid, reading,
+        decoupled=decoupled,
+    )  # fmt: skip
+    expected, factors = reference.anchor_losses(
+        anchors[0].numpy(), centre[0].numpy(), out[0].numpy(), tau, tau_w, reading,
+        decoupled=decoupled,
+    )  # fmt: skip
+    np.testing.assert_allclose(losses[0], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(weights[0], factors, rtol=1e-4)
+
+
+@given(seed=st.integers(0, 10_000), sizes=st.lists(st.integers(0, 6), min_size=1, max_size=3))
+def test_eq_10_as_printed_with_a_constant_w_has_the_gradient_of_no_w_at_all(seed, sizes):
+    """log(w e^a / Z) = log w + log(e^a / Z): the finding of docs/positiveness.md."""
+    for decoupled in (False, True):
+        cosine, mass, log_w, valid = case(seed, sizes)
+        printed = gradient(
+            "inside_attached", cosine, mass, log_w.detach(), valid, decoupled=decoupled
+        )
+        plain = gradient("none", cosine, mass, log_w, valid, decoupled=decoupled)
+        assert torch.equal(printed, plain)
+
+
+@given(seed=st.integers(0, 10_000), sizes=st.lists(st.integers(0, 6), min_size=1, max_size=3))
+def test_outside_with_uniform_weights_is_no_weight(seed, sizes):
+    cosine, mass, log_w, valid = case(seed, sizes)
+    uniform = torch.zeros_like(log_w)
+    torch.testing.assert_close(
+        gradient("outside", cosine, mass, uniform, valid),
+        gradient("none", cosine, mass, log_w, valid),
+        rtol=0,
+        atol=1e-6,
+    )
+
+
+@given(seed=st.integers(0, 10_000), size=st.integers(2, 6))
+def test_outside_scales_each_anchors_gradient_by_its_weight(seed, size):
+    cosine, mass, log_w, valid = case(seed, [size])
+    torch.testing.assert_close(
+        gradient("outside", cosine, mass, log_w, valid),
+        gradient("none", cosine, mass, log_w, valid) * log_w.detach().exp(),
+        rtol=1e-4,
+        atol=1e-7,
+    )
+
+
+@given(seed=st.integers(0, 10_000), size=st.integers(2, 6))
+def test_inside_and_differentiable_it_only_evens_the_cosines_out(seed, size):
+    """Its extra gradient sums to zero, pulls anchors beyond the soft mean and pushes the nearer ones away."""
+    cosine, mass, log_w, valid = case(seed, [size])
+    extra = gradient("inside_attached", cosine, mass, log_w, valid) - gradient(
+        "none", cosine, mass, log_w, valid
+    )
+    assert extra.sum().item() == pytest.approx(0, abs=1e-5)
+    share = log_w.detach().exp() / size
+    expected = (size * share - 1) / size / 0.4
+    torch.testing.assert_close(extra, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_claim_1_is_the_minimum_of_its_own_loss():
+    """s_i* = w_i / sum w: descending the loss of fixed weights, the softmax over the anchors arrives there."""
+    torch.manual_seed(0)
+    logits = torch.randn(1, 6, requires_grad=True)
+    valid = torch.ones(1, 6, dtype=torch.bool)
+    log_w = log_positiveness(torch.rand(1, 6) * 2 - 1, valid, 0.4)
+    optimizer = torch.optim.SGD([logits], lr=1.0)
+    for _ in range(2000):
+        losses, weights = anchor_losses(logits, torch.zeros(1, 6), log_w, valid, "claim1")
+        optimizer.zero_grad()
+        contrastive_loss(losses, weights, torch.ones(1, dtype=torch.bool)).backward()
+        optimizer.step()
+    torch.testing.assert_close(
+        logits.detach().softmax(dim=1), log_w.exp() / log_w.exp().sum(), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_claim_1_does_not_hold_for_eq_10():
+    """The loss over negatives has no minimum at s_i = w_i / sum w: there its gradient pulls every anchor on."""
+    _, mass, log_w, valid = case(3, [6])
+    at_claim = (log_w.detach() * 0.4).requires_grad_()  # softmax of it / tau is w / sum w
+    losses, weights = anchor_losses(at_claim / 0.4, mass, log_w.detach(), valid, "outside")
+    pull = torch.autograd.grad(
+        contrastive_loss(losses, weights, torch.ones(1, dtype=torch.bool)), at_claim
+    )[0]
+    assert (pull < 0).all()
+
+
+@given(seed=st.integers(0, 10_000), sizes=st.lists(st.integers(0, 6), min_size=1, max_size=3))
+def test_claim_1_has_no_gradient_when_w_comes_from_the_same_logits(seed, sizes):
+    cosine, mass, log_w, valid = case(seed, sizes)
+    assert gradient("claim1", cosine, mass, log_w, valid).abs().max().item() < 1e-6
+    hotter = gradient("claim1", cosine, mass, log_w, valid, tau=1.0)
+    assert (hotter.abs().sum() > 1e-6) == any(size > 1 for size in sizes)
+
+
+def test_the_sum_of_eq_10_is_the_mean_times_what_was_summed():
+    cosine, mass, log_w, valid = case(0, [4, 4])
+    losses, weights = anchor_losses(cosine, mass, log_w, valid)
+    active = torch.tensor([True, True])
+    total, mean = (contrastive_loss(losses, weights, active, how) for how in ("sum", "mean"))
+    assert total.item() == pytest.approx(8 * mean.item())
+    only = contrastive_loss(losses, weights, torch.tensor([True, False]), "sum")
+    assert only.item() == pytest.approx(losses[0].sum().item())

@@ -6,9 +6,13 @@ from contrast import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dacl.contrast.positiveness import positiveness
+from dacl.contrast.positiveness import log_positiveness
 
 SIZES = st.lists(st.integers(0, 7), min_size=1, max_size=3)
+
+
+def positiveness(cosine, valid, tau_w):
+    return log_positiveness(cosine, valid, tau_w).exp() * valid
 
 
 def case(seed, sizes):
@@ -47,6 +51,9 @@ def test_a_class_without_anchors_and_one_anchor():
     assert weights.tolist() == [[0, 0], [1, 0]]
 
 
-def test_weights_are_constants():
-    cosine = torch.zeros(1, 2, requires_grad=True)
-    assert not positiveness(cosine, torch.ones(1, 2, dtype=torch.bool), 0.4).requires_grad
+def test_padding_and_a_class_without_anchors_have_finite_gradients():
+    cosine = torch.zeros(2, 3, requires_grad=True)
+    valid = torch.tensor([[True, True, False], [False, False, False]])
+    log_positiveness(cosine, valid, 0.4).sum().backward()
+    assert torch.isfinite(cosine.grad).all()
+    assert not cosine.grad[~valid].any()

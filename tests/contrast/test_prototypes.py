@@ -7,7 +7,13 @@ from contrast import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dacl.contrast.prototypes import UNRELIABLE, masked_average_pool, reliable_classes
+from dacl.contrast.prototypes import (
+    UNRELIABLE,
+    certain_classes,
+    dropped_share,
+    masked_average_pool,
+    reliable_classes,
+)
 
 N = 4
 
@@ -83,3 +89,31 @@ def test_the_denominator_is_the_classs_own_count():
     classes = torch.tensor([[[0, 0, 0, 1]]])
     pooled, _ = masked_average_pool(torch.ones(1, 1, 1, 4), classes, 2)
     torch.testing.assert_close(pooled, torch.ones(2, 1, 1), rtol=1e-5, atol=0)
+
+
+@given(seed=st.integers(0, 10_000), dropped=st.floats(0, 0.95), labeled=st.integers(0, 2))
+def test_the_most_uncertain_share_is_left_out(seed, dropped, labeled):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.ones(3), size=(2 + labeled, 4, 5)).transpose(0, 3, 1, 2)
+    labels = torch.from_numpy(rng.integers(0, 3, (labeled, 4, 5)))
+    classes = certain_classes(labels, torch.from_numpy(probs), dropped)
+    assert torch.equal(classes[:labeled], labels)
+    entropies = [
+        (-sum(p * np.log(p) for p in probs[b, :, y, x]), b, y, x)
+        for b in range(labeled, 2 + labeled)
+        for y in range(4)
+        for x in range(5)
+    ]
+    kept = max(int((1 - dropped) * len(entropies)), 1)
+    for rank, (_, b, y, x) in enumerate(sorted(entropies)):
+        expected = int(probs[b, :, y, x].argmax()) if rank < kept else UNRELIABLE
+        assert classes[b, y, x] == expected
+
+
+def test_without_unlabelled_images_nothing_is_ranked():
+    labels = torch.tensor([[[1, 0]]])
+    assert torch.equal(certain_classes(labels, torch.rand(1, 3, 1, 2), 0.5), labels)
+
+
+def test_dgcls_schedule():
+    assert [dropped_share(x) for x in (0, 0.5, 0.875, 1)] == pytest.approx([0.8, 0.4, 0.1, 0.1])

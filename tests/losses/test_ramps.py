@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dacl.losses.ramps import contrast_weight, gaussian_ramp
+from dacl.losses.ramps import contrast_weight, gaussian_ramp, scheduled
 
 
 def weight(step, total=30_000, warmup_fraction=1 / 30):
@@ -33,3 +33,13 @@ def test_the_ramp_rises_to_one_and_stays_there(step, total):
 
 def test_a_ceiling_of_zero_is_always_zero():
     assert contrast_weight(20, 30, ceiling=0.0, warmup_fraction=0.0) == 0
+
+
+def test_a_constant_schedule_is_the_ceiling_after_the_warm_up():
+    weights = [
+        contrast_weight(step, 30, ceiling=0.5, warmup_fraction=0.1, schedule="constant")
+        for step in (0, 2, 3, 29)
+    ]
+    assert weights == [0, 0, 0.5, 0.5]
+    assert scheduled("constant", 1.0, 0, 30) == 1.0
+    assert scheduled("ramp", 1.0, 0, 30) == pytest.approx(math.exp(-5))

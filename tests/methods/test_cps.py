@@ -1,5 +1,8 @@
 """Cross pseudo supervision."""
 
+import math
+
+import pytest
 import torch
 from methods import tiny_batch as tiny
 
@@ -68,3 +71,63 @@ def test_a_batch_has_no_place_for_labels_of_unlabelled_images():
     assert set(Batch.__slots__) == {"images_BCHW", "labels_AHW"}
     assert batch.labeled == len(batch.labels_AHW) == 2
     assert len(batch.images_BCHW) == 5
+
+
+@pytest.mark.parametrize(("schedule", "share"), [("constant", 1.0), ("ramp", math.exp(-1.25))])
+def test_the_weight_of_the_cross_loss_follows_its_schedule(schedule, share):
+    terms = with_cross(weight=0.7, schedule=schedule).losses(tiny.batch(), 15)  # half of the run
+    weight = terms.weights["cross"]
+    assert weight == pytest.approx(0.7 * share)
+    torch.testing.assert_close(
+        terms.total.detach(), terms.parts["supervised"] + weight * terms.parts["cross"]
+    )
+
+
+def test_confidence_and_agreement_equal_a_count_of_pixels():
+    settings = tiny.config("cps", phi=0.4)
+    method, batch = tiny.build(settings).eval(), tiny.batch()
+    for network in method.networks.values():
+        network.classifier.weight.data *= 100  # else each is a little sure of one class everywhere
+    found = method.losses(batch, 29).diagnostics
+    probs = [method.predict(batch.images_BCHW)[name][2:] for name in "ab"]
+    for n in (1, 2, 3):
+        confident, sets = [], []
+        for p_BNHW in probs:
+            pixels = p_BNHW.movedim(1, -1).reshape(-1, 4).tolist()
+            own = [max(p) for p in pixels if p.index(max(p)) == n]
+            sets.append({i for i, p in enumerate(pixels) if p.index(max(p)) == n})
+            confident.append(sum(x > 0.4 for x in own) / len(own) if own else math.nan)
+        both = len(sets[0]) + len(sets[1])
+        dice = 2 * len(sets[0] & sets[1]) / both if both else math.nan
+        assert found["agreement"][n - 1].item() == pytest.approx(dice, nan_ok=True)
+        assert found["confident"][n - 1].item() == pytest.approx(sum(confident) / 2, nan_ok=True)
+    assert found["agreement"].isfinite().any()
+
+
+@pytest.mark.parametrize("method_name", ["cps", "dacl"])
+def test_with_a_shared_encoder_there_is_one_and_both_losses_train_it(method_name):
+    base = tiny.config(method_name, warmup_fraction=0.0).model_dump()
+    settings = resolve("paper", merge(base, {"network": {"shared_encoder": True}}))
+    method = tiny.build(settings)
+    a, b = (method.networks[name] for name in "ab")
+    assert a.encoder is b.encoder
+    kinds = [{type(up.upsample) for up in network.decoder} for network in (a, b)]
+    assert kinds == [{torch.nn.Upsample}, {torch.nn.ConvTranspose2d}]  # MC-Net's two decoders
+
+    passes = []
+    a.encoder[0].register_forward_hook(lambda *_: passes.append(1))
+    terms = method.losses(tiny.batch(), 29)
+    assert len(passes) == 1
+    terms.total.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
+    assert len(list(method.parameters())) < len(list(tiny.build(tiny.config()).parameters()))
+
+    resumed = tiny.build(settings)
+    resumed.load_state_dict(method.state_dict())
+    for key, value in tiny.network_weights(method).items():
+        assert torch.equal(value, tiny.network_weights(resumed)[key])
+
+
+def test_separate_encoders_are_the_default():
+    method = tiny.build(tiny.config("cps"))
+    assert method.networks["a"].encoder is not method.networks["b"].encoder

@@ -10,9 +10,10 @@ from contrast import reference
 from methods import tiny_batch as tiny
 from torch.nn.functional import normalize
 
-from dacl.config import ContrastConfig
+from dacl.config import ContrastConfig, resolve
 from dacl.contrast.prototypes import UNRELIABLE
-from dacl.methods.dacl import DensityContrast, Units
+from dacl.contrast.units import Units, pixel_units
+from dacl.methods.dacl import DensityContrast
 from dacl.seeding import stream
 
 D = 5
@@ -33,7 +34,7 @@ def contrast_of(classes=4, **values):
 
 def given_units(module, units):
     """Let the module contrast these units instead of drawing and projecting pixels."""
-    module._pixel_units = lambda *_: units
+    module._units = lambda *_: units
     return module(torch.zeros(1, 8, 1, 1), torch.zeros(1, 1, 1, dtype=torch.long), generator())
 
 
@@ -72,8 +73,16 @@ SIZES = [(20, 13, 9), (20, 0, 9), (0, 1, 12), (5, 4, 9), (3, 2, 9), (1, 1, 0)]
         {"bank_size": 0},
         {"bank_size": 0, "positives": 4, "max_fraction": 0.5},
         {"anchors": 3, "positives": 4, "max_fraction": 0.5},
+        {"positiveness": "inside_attached", "denominator": "decoupled", "reduction": "sum"},
+        {"positiveness": "inside_denominator", "tau_w": 0.2},
+        {"positiveness": "claim1", "tau_w": 0.2},
+        {"density_from": "batch"},
+        {"density_from": "bank"},
+        {"keys_from": "batch", "positives": 6, "max_fraction": 0.5},
+        {"sampling": "random"},
+        {"sampling": "random", "bank_size": 0, "negatives_from": "pixels"},
     ],
-    ids=lambda v: "-".join(map(str, v)) or "default",
+    ids=lambda v: "-".join(f"{key}={value}" for key, value in v.items()) or "default",
 )
 def test_the_loss_of_pixels_equals_the_reference(sizes, bank, values):
     module = contrast_of(max_fraction=0.2) if not values else contrast_of(**values)
@@ -90,8 +99,13 @@ def test_the_loss_of_pixels_equals_the_reference(sizes, bank, values):
         rest = [v for m, group in enumerate(anchors) if m != n for v in group]
         return [*rest, *others[0, :6].numpy()]
 
+    chance = generator()  # the module draws the order of the units first, then that of the bank
+    order = torch.rand(units.valid_CM.shape, generator=chance)
+    bank_order = torch.rand(module.bank.density_CL.shape, generator=chance)
     classes = [
         {
+            "order": order[n, :m].tolist(),
+            "bank_order": bank_order[n, : len(held[n][0])].tolist(),
             "batch": list(units.units_CMD[n, :m].numpy()),
             "reliable": reliable[n],
             "bank": list(held[n][0]),
@@ -174,10 +188,10 @@ def test_anchors_and_keys_are_capped_at_six_percent_of_the_reliable_pixels():
     classes = torch.zeros(1, 40, 40, dtype=torch.long)
     classes[:, :10], classes[:, 10:15], classes[:, 15] = 1, 2, 3  # 400, 200 and 40 pixels
     features = torch.randn(1, 8, 40, 40, generator=generator())
-    units = module._pixel_units(features, classes, generator())
+    units = module._units(features, classes, generator())
     assert units.reliable_C.tolist() == [400, 200, 40]
     density = torch.rand(units.valid_CM.shape, generator=generator())
-    anchors, keys = module._sparse_and_dense(density, units)
+    anchors, keys = module._anchors_and_keys(density, units, generator())
     for chosen in (anchors, keys):
         assert chosen.valid_CM.sum(dim=1).tolist() == [24, 12, 2]
 
@@ -186,24 +200,24 @@ def test_the_papers_caps_hold_in_a_large_class():
     module = contrast_of(sample_cap=4096, scales=(8, 16, 32))
     classes = torch.ones(1, 100, 100, dtype=torch.long)
     features = torch.randn(1, 8, 100, 100, generator=generator())
-    units = module._pixel_units(features, classes, generator())
+    units = module._units(features, classes, generator())
     assert units.valid_CM.sum(dim=1).tolist() == [4096, 0, 0]
     density = torch.rand(units.valid_CM.shape, generator=generator())
-    anchors, keys = module._sparse_and_dense(density, units)
+    anchors, keys = module._anchors_and_keys(density, units, generator())
     assert anchors.valid_CM.sum(dim=1).tolist() == [256, 0, 0]
     assert keys.valid_CM.sum(dim=1).tolist() == [256, 0, 0]
 
 
-@pytest.mark.parametrize("negatives_from", ["anchors", "pixels"])
-def test_drawn_pixels_are_reliable_members_of_their_class_or_of_none_of_it(negatives_from):
+@pytest.mark.parametrize("out_of_class", [False, True])
+def test_drawn_pixels_are_reliable_members_of_their_class_or_of_none_of_it(out_of_class):
     """The feature of a pixel points along the axis of its class, so that membership survives the draw."""
-    module = contrast_of(negatives_from=negatives_from, projection_dim=2, sample_cap=16)
     classes = torch.randint(-1, 4, (2, 9, 9), generator=generator())
     axis = torch.where(classes < 0, 7, classes)
     features = torch.nn.functional.one_hot(axis, 8).movedim(-1, 1).float()
-    module.head = torch.nn.Identity()
-    module.config = module.config.model_copy(update={"projection_dim": 8})
-    units = module._pixel_units(features, classes, generator())
+    units = pixel_units(
+        torch.nn.Identity(), features, classes, generator(),
+        dim=8, n_classes=4, cap=16, others=20, out_of_class=out_of_class,
+    )  # fmt: skip
     for n in range(3):
         assert set(units.units_CMD[n, units.valid_CM[n]].argmax(dim=-1).tolist()) == {n + 1}
         assert int(units.valid_CM[n].sum()) == 16
@@ -211,8 +225,7 @@ def test_drawn_pixels_are_reliable_members_of_their_class_or_of_none_of_it(negat
         set(row[ok].argmax(dim=-1).tolist())
         for row, ok in zip(units.others_XRD, units.other_valid_XR, strict=True)
     ]
-    wanted = [{0}] if negatives_from == "anchors" else [{0, 2, 3}, {0, 1, 3}, {0, 1, 2}]
-    assert others == wanted
+    assert others == ([{0, 2, 3}, {0, 1, 3}, {0, 1, 2}] if out_of_class else [{0}])
 
 
 @pytest.mark.parametrize("negatives_from", ["anchors", "pixels"])
@@ -348,3 +361,108 @@ def test_the_contrast_is_drawn_from_the_step_and_the_seed():
         for step in (3, 3, 4)
     ]
     assert losses[0] == losses[1] != losses[2]
+
+
+def test_random_sampling_does_not_look_at_the_density():
+    """Row II: which units are anchors is the same whatever their density, and differs from step to step."""
+    module = contrast_of(sampling="random", max_fraction=0.5)
+    valid = torch.ones(3, 20, dtype=torch.bool)
+    units = Units(random_units(0, 3, 20, D), valid, torch.tensor([20] * 3), valid, valid)
+
+    def chosen(density, seed):
+        anchors, keys = module._anchors_and_keys(density, units, generator(seed))
+        for n in range(3):
+            picked = [c.index_CM[n, c.valid_CM[n]].tolist() for c in (anchors, keys)]
+            assert not set(picked[0]) & set(picked[1])
+        return anchors.index_CM[0].tolist()
+
+    first, second = (torch.rand(3, 20, generator=generator(seed)) for seed in (1, 2))
+    assert chosen(first, 0) == chosen(second, 0) != chosen(first, 1)
+
+
+def test_a_shared_bank_is_one_bank_that_both_networks_fill():
+    method = tiny.build(tiny.config(bank="shared", bank_insert=7, warmup_fraction=0.0))
+    a, b = (method.contrast[name].bank for name in "ab")
+    assert a is b
+    tiny.train(method, 1)
+    assert a.written_C.tolist() == [14, 14, 14]
+    resumed = tiny.build(tiny.config(bank="shared", bank_insert=7, warmup_fraction=0.0))
+    resumed.load_state_dict(method.state_dict())
+    assert tiny.train(method, 2, first=1) == tiny.train(resumed, 2, first=1)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "ramp"])
+def test_the_schedule_of_the_contrast(schedule):
+    method = tiny.build(tiny.config(schedule=schedule, weight=0.3, warmup_fraction=0.1))
+    weights = [method.losses(tiny.batch(), step).weights["contrast"] for step in (2, 3, 29)]
+    ramp = [0.3 * math.exp(-5 * (1 - step / 30) ** 2) for step in (3, 29)]
+    assert weights == pytest.approx([0, *(ramp if schedule == "ramp" else [0.3, 0.3])])
+
+
+def test_the_entropy_rule_takes_the_most_certain_share():
+    """At the start of the run a fifth of the unlabelled pixels is kept, at its end nine tenths."""
+    method = tiny.build(tiny.config(reliability="entropy")).eval()
+    batch = tiny.batch()
+    partner = method.forward_networks(batch.images_BCHW)["b"]
+    for step, kept in ((0, 0.2), (15, 0.6), (29, 0.9)):
+        classes = method._reliable(partner, 16, batch, step)
+        assert torch.equal(classes[:2], batch.labels_AHW[:, ::2, ::2])
+        found = (classes[2:] >= 0).float().mean().item()
+        assert kept - 0.01 < found < kept + 0.05  # pixels as uncertain as the last go with it
+
+
+def test_diagnostics_come_on_the_steps_that_are_logged_and_change_nothing():
+    settings = tiny.config(warmup_fraction=0.0)
+    every = settings.model_copy(
+        update={"journal": settings.journal.model_copy(update={"log_every": 1})}
+    )
+    sparse, dense = tiny.build(settings), tiny.build(every)
+    assert sparse.losses(tiny.batch(), 0).diagnostics == {}
+    assert sparse.losses(tiny.batch(), 29).diagnostics != {}  # the last step of the run
+    found = dense.losses(tiny.batch(), 0).diagnostics
+    assert 0 < found["gradient_share"].item() < 1
+    assert all(value.shape == (3,) for key, value in found.items() if key != "gradient_share")
+    runs = [tiny.build(which) for which in (settings, every)]
+    assert tiny.train(runs[0], 3) == tiny.train(runs[1], 3)
+    first, second = (tiny.network_weights(run) for run in runs)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_the_gradient_share_is_that_of_the_two_terms_at_the_decoder_maps():
+    method = tiny.build(tiny.config(warmup_fraction=0.0, weight=0.7)).eval()
+    batch, step = tiny.batch(), 29
+    share = method.losses(batch, step).diagnostics["gradient_share"].item()
+
+    kept = {}
+    forward = method.forward_networks
+    method.forward_networks = lambda images: kept.setdefault("out", forward(images))
+    total = method.losses(batch, step).total
+    features = [output.features for output in kept["out"].values()]
+    both = torch.autograd.grad(total, features, retain_graph=True)
+    alone = torch.autograd.grad(method.co_training(kept["out"], batch, step).total, features)
+    contrast = torch.stack([(b - a).norm() for a, b in zip(alone, both, strict=True)]).norm()
+    rest = torch.stack([a.norm() for a in alone]).norm()
+    assert share == pytest.approx((contrast / (contrast + rest)).item(), rel=1e-3)
+
+
+def test_outside_with_uniform_weights_equals_none():
+    """A very high tau_w makes every w_i 1: the loss and its gradient are those of row V."""
+    gradients = []
+    for values in ({"positiveness": "none"}, {"positiveness": "outside", "tau_w": 1e9}):
+        method = tiny.build(tiny.config(warmup_fraction=0.0, weight=5.0, **values)).eval()
+        terms = method.losses(tiny.batch(), 10)
+        terms.total.backward()
+        gradients.append((terms.total.detach(), [p.grad for p in method.parameters()]))
+    (total, first), (other, second) = gradients
+    torch.testing.assert_close(total, other, rtol=0, atol=1e-6)
+    for a, b in zip(first, second, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("preset", ["literal", "dgcl"])
+def test_the_readings_that_are_presets_train(preset):
+    small = tiny.config(phi=0.3).model_dump(mode="json", exclude={"preset", "contrast"})
+    method = tiny.build(resolve(preset, small | {"contrast": {"warmup_fraction": 0.0}}))
+    history = tiny.train(method, 3)
+    assert all(math.isfinite(value) for parts in history for value in parts.values())
+    assert history[-1]["contrast"] != 0

@@ -65,3 +65,15 @@ def test_features_are_the_map_that_the_last_decoder_stage_reads():
     assert without == {
         n for n, _ in network.named_parameters() if n.startswith(("decoder.3.", "classifier."))
     }
+
+
+def test_a_network_that_is_given_an_encoding_uses_it():
+    first, second = UNet(1, 2, width=4).eval(), UNet(1, 2, width=4, upsampling="transposed").eval()
+    x = images(2, 1, 32, 32)
+    encoded = first.encode(x)
+    assert [tuple(m.shape[1:]) for m in encoded] == [
+        (4 * 2**stage, 32 // 2**stage, 32 // 2**stage) for stage in range(5)
+    ]
+    assert torch.equal(first(x, encoded).logits_BCHW, first(x).logits_BCHW)
+    assert not torch.equal(second(x, encoded).logits_BCHW, second(x).logits_BCHW)
+    assert len(encoded) == 5  # not consumed: two decoders read it
