@@ -13,16 +13,16 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from dacl.config import Config, merge, parse_assignments, resolve
+from dacl.config import merge, parse_assignments, resolve
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
+from dacl.experiments.ablation import Row
+from dacl.experiments.cells import Cell, look
 from dacl.experiments.paired import Difference, paired_difference, patient_dice
 from dacl.experiments.tables import comparison_table
-from dacl.training.checkpoint import load, open_data, read_meta
 from dacl.training.device import default_preset, pick_device
 
 
@@ -35,93 +35,38 @@ def run(*arguments: object) -> None:
         raise SystemExit(done.returncode)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One run: its folder, what it is trained on, and its configuration."""
-
-    out: Path
-    data: Path
-    options: tuple[str, ...]
-    """Of `dacl train`, those that decide the configuration."""
-    config: Config
-    """What they come to."""
-    threads: tuple[str, ...]
-
-
-def request_of(
-    given: argparse.Namespace, out: Path, method: str, labeled: int, seed: int
-) -> Request:
+def cell_of(given: argparse.Namespace, out: Path, row: Row, seed: int) -> Cell:
     """What `dacl train` would do with these options."""
-    who = {"method": method, "labeled": labeled, "seed": seed}
-    options = {**who, "steps": given.steps, "preset": given.preset}
-    words = [w for name, x in options.items() if x is not None for w in (f"--{name}", str(x))]
-    words += [word for assignment in given.set for word in ("--set", assignment)]
-    settings = merge(parse_assignments(given.set), who)
+    settings = merge(parse_assignments(given.set), {**row.settings, "seed": seed})
     if given.steps is not None:
         settings = merge(settings, {"optim": {"steps": given.steps}})
-    device = pick_device(settings.get("device", "auto"))
-    return Request(
-        out=out,
-        data=given.data,
-        options=tuple(words),
-        config=resolve(given.preset or default_preset(device), settings),
-        threads=() if given.threads is None else ("--threads", str(given.threads)),
-    )
+    preset = given.preset or default_preset(pick_device(settings.get("device", "auto")))
+    config = resolve(preset, settings)
+    return Cell(row=row, seed=seed, config=config, run_dir=out, data=given.data)
 
 
-def settings_of(config: Config) -> dict[str, object]:
-    """`{"optim.steps": 1500, ...}`: what decides the numbers, without the machine and the journal."""
-    values = config.model_dump(mode="json", exclude={"device", "precision", "compile", "journal"})
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        inner = value if isinstance(value, dict) else {"": value}
-        flat |= {f"{key}.{leaf}".rstrip("."): x for leaf, x in inner.items()}
-    return flat
-
-
-def check_same(request: Request, checkpoint: Path, state: dict[str, Any]) -> None:
-    """Refuse a run of other settings or of other data under the name of the one that is asked for."""
-    stored = settings_of(resolve(state["config"]["preset"], state["config"]))
-    wanted = settings_of(request.config)
-    other = [
-        f"{key} {stored[key]}, not {wanted[key]}" for key in wanted if stored[key] != wanted[key]
-    ]
-    if other:
-        raise DaclError(
-            f"{request.out} is a run of other settings: {'; '.join(other)}",
-            "ask for its settings, or name another folder with --runs",
-        )
-    open_data(read_meta(state), checkpoint, request.data)
-
-
-def evaluated(request: Request) -> Path:
+def evaluated(given: argparse.Namespace, cell: Cell) -> Path:
     """Train and evaluate what is not there yet; the folder of the evaluation.
 
     Raises:
-        DaclError: the folder holds a run of other settings or data.
+        DaclError: the folder holds a run of other settings or data, or a damaged one.
     """
-    out, data = request.out, ("--data", request.data)
-    held = [path for which in ("latest", "best") if (path := out / f"{which}.pt").is_file()]
-    if not held:
-        run("train", *request.options, *data, "--out", out, *request.threads)
-    else:
-        state = load(held[0])
-        check_same(request, held[0], state)
-        if state["step"] < request.config.optim.steps:
-            run("train", "--resume", out, *data, *request.threads)
-    evaluation = out / "evaluation" / "test-best"
-    if not is_of(evaluation / "summary.json", out / "best.pt"):
-        run("evaluate", out, *data)
-    return evaluation
-
-
-def is_of(summary: Path, checkpoint: Path) -> bool:
-    """Whether a finished evaluation judged the checkpoint that lies there now."""
-    if not (summary.is_file() and checkpoint.is_file()):
-        return False
-    judged = json.loads(summary.read_text(encoding="utf-8"))["provenance"]
-    now = (checkpoint.name, load(checkpoint)["step"])
-    return (judged["checkpoint"], judged["checkpoint_step"]) == now
+    data = ("--data", cell.data)
+    threads = () if given.threads is None else ("--threads", given.threads)
+    status = look(cell)
+    if status.state == "damaged":
+        raise DaclError(status.why, f"move {cell.run_dir} away to train it again")
+    if status.state == "interrupted":
+        run("train", "--resume", cell.run_dir, *data, *threads)
+    elif status.state == "not run":
+        who = {**cell.row.settings, "seed": cell.seed, "steps": given.steps, "preset": given.preset}
+        words = [w for name, x in who.items() if x is not None for w in (f"--{name}", x)]
+        words += [word for assignment in given.set for word in ("--set", assignment)]
+        again = ("--overwrite",) if status.leftover else ()
+        run("train", *words, *data, "--out", cell.run_dir, *again, *threads)
+    if status.state != "done":
+        run("evaluate", cell.run_dir, *data)
+    return cell.evaluation
 
 
 def nearby(word: str) -> str:
@@ -182,13 +127,16 @@ def compare(given: argparse.Namespace) -> None:
         rows.append(("supervised", len(dataset.split.train)))
     summaries, dice = [], {}
     for method, labeled in rows:
+        row = Row(
+            key=method,
+            title=f"{method}, {labeled} labelled",
+            settings={"method": method, "labeled": labeled},
+        )
         for seed in given.seeds:
             name = f"{dataset.name}-{method}-{labeled}labeled-seed{seed}"
-            found = evaluated(request_of(given, given.runs / name, method, labeled, seed))
+            found = evaluated(given, cell_of(given, given.runs / name, row, seed))
             summaries.append(json.loads((found / "summary.json").read_text(encoding="utf-8")))
-            dice.setdefault(f"{method}, {labeled} labelled", []).append(
-                patient_dice(found / "cases.csv")
-            )
+            dice.setdefault(row.title, []).append(patient_dice(found / "cases.csv"))
             kept = given.out / name
             kept.mkdir(parents=True, exist_ok=True)
             for file in ("summary.json", "cases.csv", "table.md"):

@@ -1,0 +1,46 @@
+"""How long the trainings that are left will take here."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from dacl.config import config_hash
+from dacl.data.prepared import PreparedDataset
+from dacl.experiments.cells import Cell, Status
+from dacl.training.loop import Trainer
+
+
+def estimate_seconds(
+    found: Sequence[tuple[Cell, Status]],
+    dataset: PreparedDataset,
+    threads: int,
+    report: Callable[[int, int, str], None] = lambda *_: None,
+) -> dict[str, float]:
+    """Seconds of training left by name of the cell, 0 where there is none; evaluation not included.
+
+    Args:
+        found: cells and how far they are.
+        dataset: prepared.
+        threads: CPU threads that each training will have.
+        report: `report(done, total, detail)` as the distinct recipes are timed, a few steps of each.
+    """
+    left = {
+        cell.name: 1 - status.step / cell.config.optim.steps
+        if status.state in ("not run", "interrupted")
+        else 0.0
+        for cell, status in found
+    }
+    recipes = {config_hash(cell.config): cell for cell, _ in found if left[cell.name]}
+    before, seconds = torch.get_num_threads(), {}
+    torch.set_num_threads(threads)
+    try:
+        for done, (recipe, cell) in enumerate(recipes.items()):
+            report(done, len(recipes), cell.name)
+            plan = Trainer(cell.config, dataset, cell.run_dir).plan()
+            seconds[recipe] = plan.estimated_seconds
+    finally:
+        torch.set_num_threads(before)
+    report(len(recipes), len(recipes), "")
+    return {
+        cell.name: left[cell.name] * seconds.get(config_hash(cell.config), 0.0) for cell, _ in found
+    }
