@@ -1,9 +1,17 @@
 """Differences patient by patient, against numbers worked out by hand."""
 
+import numpy as np
 import pytest
 
 from dacl.errors import DaclError
-from dacl.experiments.paired import paired_difference, patient_dice
+from dacl.experiments.paired import (
+    RESAMPLES,
+    SEED,
+    Difference,
+    coverage_bound,
+    paired_difference,
+    patient_dice,
+)
 
 HEADER = "case,patient,class,network,dice,status\n"
 
@@ -83,6 +91,81 @@ def test_seeds_are_averaged_within_a_patient_before_resampling():
     first = [{"p1": 0.75, "p2": 0.25}, {"p1": 0.25, "p2": 0.75}]
     found = paired_difference(first, [{"p1": 0.25, "p2": 0.25}] * 2)
     assert found.ci95_over_patients == (0.25, 0.25)
+
+
+def gains(gain_SP):
+    """Both sides of a pair with these gains."""
+    first = [{f"p{p:03}": float(gain) for p, gain in enumerate(row)} for row in gain_SP]
+    return first, [dict.fromkeys(first[0], 0.0)] * len(first)
+
+
+def reference(gain_SP):
+    """Both bootstraps, resample by resample."""
+    n_seeds, n_patients = gain_SP.shape
+    rng = np.random.default_rng(SEED)
+    patients = rng.integers(n_patients, size=(RESAMPLES, n_patients))
+    seeds = rng.integers(n_seeds, size=(RESAMPLES, n_seeds))
+    over_patients, over_both = [], []
+    for drawn_patients, drawn_seeds in zip(patients, seeds, strict=True):
+        over_patients.append(np.mean([gain_SP[:, p].mean() for p in drawn_patients]))
+        # crossed: the patients drawn are the same for every seed drawn
+        over_both.append(np.mean([np.mean(gain_SP[s, drawn_patients]) for s in drawn_seeds]))
+    return [np.percentile(means, [2.5, 97.5]) for means in (over_patients, over_both)]
+
+
+def test_both_intervals_are_those_of_the_loop():
+    gain_SP = np.random.default_rng(1).normal(0.01, 0.05, size=(3, 7))
+    found = paired_difference(*gains(gain_SP))
+    over_patients, over_both = reference(gain_SP)
+    assert found.ci95_over_patients == pytest.approx(over_patients, abs=1e-12)
+    assert found.ci95_over_patients_and_seeds == pytest.approx(over_both, abs=1e-12)
+
+
+def test_with_one_seed_the_two_intervals_are_one():
+    found = paired_difference(*gains(np.random.default_rng(2).normal(size=(1, 9))))
+    assert found.ci95_over_patients_and_seeds == found.ci95_over_patients
+    assert not found.excludes_zero
+
+
+def test_what_a_seed_does_to_all_patients_widens_the_second_interval_alone():
+    # seeds +0.02 and +0.04 for every patient: patients draw nothing, seeds draw their own values
+    found = paired_difference(*gains(np.array([[0.02] * 5, [0.04] * 5])))
+    assert found.ci95_over_patients == pytest.approx((0.03, 0.03))
+    assert found.ci95_over_patients_and_seeds == pytest.approx((0.02, 0.04))
+    assert found.excludes_zero
+
+
+def test_the_second_interval_has_the_variance_of_both_spreads():
+    rng = np.random.default_rng(3)
+    n_seeds, n_patients = 12, 30
+    gain_SP = rng.normal(0, 0.02, (n_seeds, 1)) + rng.normal(0, 0.05, (1, n_patients))
+    low, high = paired_difference(*gains(gain_SP)).ci95_over_patients_and_seeds
+    variance = gain_SP.mean(axis=0).var() / n_patients + gain_SP.mean(axis=1).var() / n_seeds
+    assert high - low == pytest.approx(2 * 1.96 * variance**0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.01, 0.02), (-0.02, 0.0), (0.0, 0.0)])
+def test_an_interval_that_touches_zero_does_not_exclude_it(low, high):
+    def difference(ci95):
+        return Difference(
+            mean=0.0, ci95_over_patients=(0.1, 0.2), ci95_over_patients_and_seeds=ci95,
+            by_seed=(0.0, 0.1), better_patients=1, patients=2,
+        )  # fmt: skip
+
+    assert not difference((low, high)).excludes_zero
+    assert difference((0.001, 0.02)).excludes_zero
+    assert difference((-0.02, -0.001)).excludes_zero
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 6])
+def test_few_seeds_cover_less_than_they_say(n):
+    # seeds without patients' spread: the interval covers the true 0 no more often than the bound
+    rng = np.random.default_rng(4)
+    samples = rng.normal(size=(400, n))
+    resampled = samples[:, rng.integers(n, size=(1000, n))].mean(axis=2)
+    low, high = np.percentile(resampled, [2.5, 97.5], axis=1)
+    assert np.mean((low <= 0) & (high >= 0)) <= coverage_bound(n) + 0.05
+    assert coverage_bound(3) == 0.75
 
 
 @pytest.mark.parametrize(
