@@ -30,8 +30,17 @@ scales = [8, 16]
 On the command line it is `--set contrast.tau=0.2 --set "contrast.scales=[8, 16]"`. An unknown key or a
 value out of range stops the run before it starts. Every run writes its resolved configuration into `run.json`.
 
-An empty cell under `small` means that both presets agree.
+An empty cell under `small` means that both presets agree. The presets `literal` and `dgcl` are readings of the
+contrast and stand at the end; they join with a size: `--preset small+literal`.
 """
+_READINGS = """\
+## Presets that are readings
+
+`literal` comes as near to the printed equations as they can be computed, `dgcl` to the ancestor's setting;
+[decisions.md](decisions.md) lists the gaps that are left. An empty cell is the value above.
+
+| key | default | `literal` | `dgcl` |
+|---|---|---|---|"""
 _COLUMNS = "| key | `paper` | `small` | type and range | meaning |\n|---|---|---|---|---|"
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
@@ -50,7 +59,19 @@ def render() -> str:
     for name, section in sections.items():
         fields = _rows(f"{name}.", section["properties"], paper[name], small[name])
         parts += ["", f"## `[{name}]`", "", section["description"], "", _COLUMNS, *fields]
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, "", _READINGS, *_readings()]) + "\n"
+
+
+def _readings() -> Iterator[str]:
+    """What the presets that are no sizes change, in the order of the fields."""
+    default, *named = (
+        resolve(preset).model_dump(mode="json")["contrast"]
+        for preset in ("paper", "literal", "dgcl")
+    )
+    for key, value in default.items():
+        others = ["" if reading[key] == value else _value(reading[key]) for reading in named]
+        if any(others):
+            yield f"| {' | '.join((f'`contrast.{key}`', _value(value), *others))} |"
 
 
 def _rows(

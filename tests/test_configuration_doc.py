@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic.fields import FieldInfo
 
-from dacl.config import Config, known_keys
+from dacl.config import Config, known_keys, resolve
 from dacl_cli import configuration_doc
 
 
@@ -19,8 +19,9 @@ def leaves(model=Config, prefix="") -> dict[str, FieldInfo]:
     return found
 
 
-def rows() -> dict[str, list[str]]:
-    lines = [line for line in configuration_doc.render().splitlines() if line.startswith("| `")]
+def rows(part: int = 0) -> dict[str, list[str]]:
+    text = configuration_doc.render().split("## Presets that are readings")[part]
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
     tables = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     return {cells[0].strip("`"): cells[1:] for cells in tables}
 
@@ -59,3 +60,11 @@ def test_every_key_has_a_row_with_its_own_docstring():
 )
 def test_what_a_row_says(key, cells):
     assert rows()[key][:3] == cells
+
+
+def test_the_readings_stand_beside_the_defaults_where_they_differ():
+    for number, preset in enumerate(("literal", "dgcl"), start=1):
+        contrast, default = (resolve(name).contrast for name in (preset, "paper"))
+        changed = {f"contrast.{key}" for key, value in contrast if value != getattr(default, key)}
+        assert {key for key, cells in rows(1).items() if cells[number]} == changed
+    assert rows(1)["contrast.tau"] == ["`0.4`", "", "`0.5`"]

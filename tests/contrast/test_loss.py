@@ -224,6 +224,20 @@ def test_inside_and_differentiable_it_only_evens_the_cosines_out(seed, size):
     torch.testing.assert_close(extra, expected, rtol=1e-3, atol=1e-5)
 
 
+def test_in_the_denominator_among_512_negatives_it_does_almost_nothing():
+    """And what it does favours the farther anchors: a nearer one's positive is a larger part of its denominator."""
+    cosine = torch.linspace(-0.2, 0.9, 40).unsqueeze(0).requires_grad_()
+    valid = torch.ones(1, 40, dtype=torch.bool)
+    mass = torch.full((1, 40), math.log(512))
+    found = gradient(
+        "inside_denominator", cosine, mass, log_positiveness(cosine, valid, 0.4), valid
+    )
+    plain = gradient("none", cosine, mass, log_positiveness(cosine, valid, 0.4), valid)
+    ratio = (found / plain)[0]
+    assert (ratio - 1).abs().max().item() < 0.05
+    assert ratio[0] > 1 > ratio[-1]
+
+
 def test_claim_1_is_the_minimum_of_its_own_loss():
     """s_i* = w_i / sum w: descending the loss of fixed weights, the softmax over the anchors arrives there."""
     torch.manual_seed(0)
