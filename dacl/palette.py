@@ -1,4 +1,4 @@
-"""One colour per class in every picture of the toolkit. Foreground class i has colour i - 1; they repeat after the last."""
+"""One colour per class in every picture. Foreground class i has colour i - 1; they repeat after the last."""
 
 # Okabe and Ito's palette, told apart with every common colour vision and bright enough on a scan;
 # then Tol's bright hues for datasets with more classes.

@@ -11,7 +11,7 @@ from dacl_cli import console
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from dacl.training.journal import Record
+    from dacl.training.records import Record
     from dacl.training.report import Plan
 
 

@@ -6,7 +6,7 @@ slices are brought to one in-plane spacing, the network sees the full field, and
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -85,16 +85,43 @@ def to_native(
 ) -> Integer[Tensor, "Z H W"]:
     """Class probabilities on the network's grid -> uint8 class indices on the scan's own."""
     if image.geometry == "resize":
-        labels_Zhw = probs_ZNhw.argmax(dim=1).to(torch.uint8)
-        rows, columns = (nearest_index(image.patch_size, n).to(labels_Zhw.device) for n in shape_HW)
-        return labels_Zhw[:, rows][:, :, columns]
+        return _nearest(_classes(probs_ZNhw), shape_HW, image)
+    return _classes(_bilinear(probs_ZNhw, shape_HW, spacing_mm, image))
+
+
+def to_native_confident(
+    probs_ZNhw: Float[Tensor, "Z N h w"],
+    shape_HW: tuple[int, int],
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+    phi: float,
+) -> tuple[Integer[Tensor, "Z H W"], Bool[Tensor, "Z H W"]]:
+    """The masks of `to_native`, and where their probability is above `phi`."""
+    if image.geometry == "resize":
+        masks = _nearest(_classes(probs_ZNhw), shape_HW, image)
+        return masks, _nearest(probs_ZNhw.amax(dim=1) > phi, shape_HW, image)
+    native = _bilinear(probs_ZNhw, shape_HW, spacing_mm, image)
+    return _classes(native), native.amax(dim=1) > phi
+
+
+def _classes(probs: Tensor) -> Tensor:
+    return probs.argmax(dim=1).to(torch.uint8)
+
+
+def _nearest(values_Zhw: Tensor, shape_HW: tuple[int, int], image: ImageConfig) -> Tensor:
+    rows, columns = (nearest_index(image.patch_size, n).to(values_Zhw.device) for n in shape_HW)
+    return values_Zhw[:, rows][:, :, columns]
+
+
+def _bilinear(
+    probs_ZNhw: Tensor,
+    shape_HW: tuple[int, int],
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+) -> Tensor:
     height, width = resampled_size(shape_HW, spacing_mm, image)
     field = probs_ZNhw[:, :, :height, :width]  # without the padding
-    return (
-        F.interpolate(field, size=shape_HW, mode="bilinear", align_corners=False)
-        .argmax(dim=1)
-        .to(torch.uint8)
-    )
+    return F.interpolate(field, size=shape_HW, mode="bilinear", align_corners=False)
 
 
 def _resample(images_ZHW: Tensor, size: tuple[int, int]) -> Tensor:

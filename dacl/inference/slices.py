@@ -1,18 +1,30 @@
 """A 2D method on a volume: slice by slice, the full field, every judged network in one pass."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Integer
+from torch import Tensor
 
 from dacl.config import ImageConfig
-from dacl.data.grid import SpacingMm, to_native, to_network
+from dacl.data.grid import SpacingMm, to_native, to_native_confident, to_network
 from dacl.methods.base import Method
 
 SLICES_AT_ONCE = 16
 STRIDE = 16  # of the network's deepest stage: sides must be multiples of it
 
 
-@torch.no_grad()
+class PseudoLabel(NamedTuple):
+    """What a network says of a volume, on the scan's own grid, and where it is sure."""
+
+    mask_ZHW: Integer[np.ndarray, "Z H W"]
+    """uint8 class indices."""
+    confident_ZHW: Bool[np.ndarray, "Z H W"]
+    """Whether the probability of that class is above phi."""
+
+
 def predict_volume(
     method: Method,
     image_ZHW: Float[np.ndarray, "Z H W"],
@@ -29,15 +41,54 @@ def predict_volume(
         image: the geometry the method was trained under.
         device: where to compute.
     """
+    shape_HW = image_ZHW.shape[1:]
+
+    def to_grid(probs: Tensor) -> tuple[Tensor]:
+        return (to_native(probs, shape_HW, spacing_mm, image),)
+
+    volumes = _by_slices(method, image_ZHW, spacing_mm, image, device, to_grid)
+    return {name: mask_ZHW for name, (mask_ZHW,) in volumes.items()}
+
+
+def predict_pseudo_labels(
+    method: Method,
+    image_ZHW: Float[np.ndarray, "Z H W"],
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+    device: torch.device,
+    phi: float,
+) -> dict[str, PseudoLabel]:
+    """The masks of `predict_volume`, to the bit, and where their probability is above `phi`; from the same pass."""
+    shape_HW = image_ZHW.shape[1:]
+
+    def to_grid(probs: Tensor) -> tuple[Tensor, Tensor]:
+        return to_native_confident(probs, shape_HW, spacing_mm, image, phi)
+
+    volumes = _by_slices(method, image_ZHW, spacing_mm, image, device, to_grid)
+    return {name: PseudoLabel(*arrays) for name, arrays in volumes.items()}
+
+
+@torch.no_grad()
+def _by_slices(
+    method: Method,
+    image_ZHW: np.ndarray,
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+    device: torch.device,
+    to_grid: Callable[[Tensor], tuple[Tensor, ...]],
+) -> dict[str, tuple[np.ndarray, ...]]:
+    """What `to_grid` makes of each judged network's probabilities, the blocks of slices joined."""
     was_training = method.training
     method.eval()
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in method.judged}
+    parts: dict[str, list[list[np.ndarray]]] = {name: [] for name in method.judged}
     try:
         for start in range(0, len(image_ZHW), SLICES_AT_ONCE):
             block = to_network(image_ZHW[start : start + SLICES_AT_ONCE], spacing_mm, image, STRIDE)
             for name, probs in method.predict(block.to(device)).items():
-                native = to_native(probs, image_ZHW.shape[1:], spacing_mm, image)
-                parts[name].append(native.cpu().numpy())
+                parts[name].append([native.cpu().numpy() for native in to_grid(probs)])
     finally:
         method.train(was_training)
-    return {name: np.concatenate(blocks) for name, blocks in parts.items()}
+    return {
+        name: tuple(np.concatenate(column) for column in zip(*blocks, strict=True))
+        for name, blocks in parts.items()
+    }

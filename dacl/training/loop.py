@@ -14,7 +14,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +22,6 @@ from dacl.config import Config, config_hash, resolve, to_toml
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods import METHODS
-from dacl.methods.base import Terms
 from dacl.training import checkpoint
 from dacl.training.device import (
     device_name,
@@ -33,10 +31,12 @@ from dacl.training.device import (
     use_bf16,
 )
 from dacl.training.feed import Feed
-from dacl.training.journal import Journal, Record, require_tensorboard
+from dacl.training.health import Watch
+from dacl.training.journal import Journal, require_tensorboard
+from dacl.training.records import Record, train_record, val_record, warning_record
 from dacl.training.report import Listener, Plan, Summary
 from dacl.training.schedule import poly_lr, set_lr
-from dacl.training.validation import validation_dice
+from dacl.training.validation import validate
 
 
 class Finished(DaclError):
@@ -133,7 +133,8 @@ class Trainer:
             listener.stepped(self.step)
             last = self.step == total
             if self.step % every.log_every == 0 or last:
-                listener.logged(self._log())
+                listener.logged(record := self._log())
+                self._warn(record, listener)
             if self.val_cases and (self.step % every.validate_every == 0 or last):
                 listener.validated(self._validate())
             stop = should_stop()
@@ -156,24 +157,19 @@ class Trainer:
         self.step += 1
 
     def _log(self) -> Record:
-        """Means of the losses since the last record; diagnostics and weights of the last step."""
         means = self._checked_losses().mean(dim=0).tolist()
-        terms: Terms = self._terms
-        names = self.dataset.class_names[1:]
-        record: Record = {
-            "kind": "train",
-            "step": self.step,
-            "loss": means[0],
-            "parts": dict(zip(terms.parts, means[1:], strict=True)),
-            "weights": terms.weights,
-            "lr": poly_lr(self.step - 1, self.config.optim),
-            "diagnostics": {
-                key: dict(zip(names, values.tolist(), strict=True)) if values.ndim else values.item()
-                for key, values in terms.diagnostics.items()
-            },
-            "wall": self._wall(),
-        }
+        lr = poly_lr(self.step - 1, self.config.optim)
+        record = train_record(self.step, means, self._terms, lr, self.dataset.class_names[1:])
         self._since_log = []
+        return self._written(record)
+
+    def _warn(self, record: Record, listener: Listener) -> None:
+        for text in self._watch(record):
+            self.journal.append(warning_record(self.step, text))
+            listener.warned(text, self.step)
+
+    def _written(self, record: Record) -> Record:
+        record |= {"wall": self._wall()}
         self.journal.append(record)
         return record
 
@@ -213,19 +209,8 @@ class Trainer:
 
     def _validate(self) -> Record:
         self._checked_losses()
-        classes = self.dataset.class_names
-        per_class = validation_dice(self.method, self.dataset, self.val_cases, self.device)
-        record: Record = {
-            "kind": "val",
-            "step": self.step,
-            "dice": {
-                name: dict(zip(classes[1:], values.tolist(), strict=True))
-                for name, values in per_class.items()
-            },
-            "mean_dice": {name: _mean_defined(values) for name, values in per_class.items()},
-            "wall": self._wall(),
-        }
-        self.journal.append(record)
+        found = validate(self.method, self.dataset, self.val_cases, self.device)
+        record = self._written(val_record(self.step, found, self.dataset.class_names[1:]))
         judged = record["mean_dice"]["a"]
         if self.best is None or judged > self.best["dice"]:
             self.best = {"step": self.step, "dice": judged}
@@ -271,7 +256,7 @@ class Trainer:
         if self.val_cases:
             case = self.val_cases[0]
             start = time.perf_counter()
-            validation_dice(method, self.dataset, [case], self.device)
+            validate(method, self.dataset, [case], self.device)
             slices = sum(other.shape_ZHW[0] for other in self.val_cases)
             val_seconds = (time.perf_counter() - start) * slices / case.shape_ZHW[0]
         if self.device.type == "cuda":
@@ -319,8 +304,10 @@ class Trainer:
         self.journal = Journal(
             self.run_dir, tensorboard=self.config.journal.tensorboard, purge_step=self.step
         )
+        self._watch = Watch(self.config, unlabeled=self.feed.unlabeled is not None)
         if self.step > 0:
             self.journal.cut(self.step)
+            self._watch.replay(self.journal.records())
             return
         provenance = protocol.provenance(
             method=self.config.method,
@@ -385,9 +372,3 @@ class Trainer:
             for key, before in state["machine"].items()
             if machine[key] != before
         ]
-
-
-def _mean_defined(values: np.ndarray) -> float:
-    """Mean over the classes that are defined; 0 where none is, so that such a network is never the best."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else 0.0

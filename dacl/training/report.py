@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from dacl.config import Config
 from dacl.data.prepared import PreparedDataset
-from dacl.training.journal import Record
+from dacl.training.records import Record
 
 
 class Plan(NamedTuple):

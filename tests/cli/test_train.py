@@ -90,6 +90,15 @@ def test_what_a_run_prints(train, place):
     assert checkpoint.load(place / run_dir / "latest.pt")["step"] == 5
 
 
+def test_a_warning_is_a_line_of_its_own(train):
+    never = ["--set", "contrast.scales=[2, 4000]", "--set", "journal.log_every=1"]  # no neighbours
+    outcome = train("--steps", 5, "--method", "dacl", *never)
+    assert outcome.code == 0, outcome.err
+    told = [line for line in outcome.err.splitlines() if "warning: " in line]
+    assert len(told) == 3
+    assert told[0].startswith("step 4  warning: class RV has had no anchor in 4 records")
+
+
 def test_json_is_all_there_is_on_stdout(train):
     outcome = train(*SHORT, "--out", "there", "--json")
     report = json.loads(outcome.out)

@@ -3,10 +3,13 @@ import math
 
 import pytest
 import tiny
+import torch
 
 from dacl.errors import DaclError
+from dacl.methods.base import Terms
 from dacl.training import journal as journal_module
 from dacl.training.journal import Journal
+from dacl.training.records import train_record, warning_record
 
 
 def record(step, **more):
@@ -51,11 +54,17 @@ def test_nan_and_infinity_become_null(journal):
 
 
 def test_cutting_keeps_the_lines_up_to_a_step_byte_for_byte(journal):
-    for item in (record(5), validation(8), record(10), record(12)):
+    for item in (
+        record(5),
+        validation(8),
+        record(10),
+        warning_record(10, "no anchors"),
+        record(12),
+    ):
         journal.append(item)
     lines = journal.path.read_text().splitlines(keepends=True)
     journal.cut(10)
-    assert journal.path.read_text() == "".join(lines[:3])
+    assert journal.path.read_text() == "".join(lines[:4])
     journal.cut(4)
     assert journal.path.read_text() == ""
     assert list(journal.run_dir.iterdir()) == [journal.path]
@@ -110,6 +119,37 @@ def test_the_records_of_a_run(data, tmp_path, no_pictures):
         assert list(train["diagnostics"][name]) == list(tiny.CLASS_NAMES[1:])
     assert train["diagnostics"]["reliable"]["Myo"] > 0
     assert list(records[0]["dice"]) == ["a", "b", "mean"]
+    for measure in ("pseudo_label_precision", "pseudo_label_recall"):
+        assert list(records[0][measure]) == ["a", "b"]
+        assert list(records[0][measure]["a"]) == list(tiny.CLASS_NAMES[1:])
+
+
+def test_diagnostics_are_vectors_by_class_or_scalars(journal):
+    diagnostics = {
+        "agreement": torch.tensor([0.5, math.nan, 1.0]),
+        "gradient_share": torch.tensor(0.25),
+    }
+    terms = Terms(torch.tensor(1.0), {"cross": torch.tensor(3.0)}, {"cross": 2.0}, diagnostics)
+    journal.append(train_record(5, [6.0, 3.0], terms, 0.01, tiny.CLASS_NAMES[1:]))
+    assert journal.records() == [
+        {
+            "kind": "train",
+            "step": 5,
+            "loss": 6.0,
+            "parts": {"cross": 3.0},
+            "weights": {"cross": 2.0},
+            "lr": 0.01,
+            "diagnostics": {
+                "agreement": {"RV": 0.5, "Myo": None, "LV": 1.0},
+                "gradient_share": 0.25,
+            },
+        }
+    ]
+
+
+def test_a_method_without_pseudo_labels_has_no_record_of_them(data, tmp_path, no_pictures):
+    tiny.train(data, tmp_path / "run", tiny.config("supervised", optim={"steps": 4}))
+    assert list(tiny.without_wall(tmp_path / "run")[-1]) == ["kind", "step", "dice", "mean_dice"]
 
 
 def test_a_record_is_the_mean_of_the_steps_since_the_last(data, tmp_path, no_pictures):
@@ -129,41 +169,6 @@ def test_a_record_is_the_mean_of_the_steps_since_the_last(data, tmp_path, no_pic
     assert [r["lr"] for r in fives] == [each[4]["lr"], each[6]["lr"]]
 
 
-# Pictures
-
-
-HEALTH = {key: {"RV": 0.4, "Myo": None} for key in ("density", "anchor_density")}
-
-
-@pytest.mark.parametrize(
-    "records",
-    [
-        [],
-        [record(5)],
-        [validation(4)],
-        [record(5, parts={"supervised": 0.5, "contrast": 0.0})],
-        [record(5, diagnostics=HEALTH), validation(8, a=0.1, b=0.2, mean=0.3), record(10, diagnostics=HEALTH)],
-        [validation(4, a=None)],
-    ],
-    ids=["nothing", "losses", "dice", "zero", "dacl", "undefined"],
-)  # fmt: skip
-def test_drawing(journal, records):
-    journal.run_dir.joinpath("progress.partial.png").write_bytes(b"of a kill")
-    for item in records:
-        journal.append(item)
-    picture = journal.draw()
-    assert picture == journal.run_dir / "progress.png"
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert not journal.run_dir.joinpath("progress.partial.png").exists()
-
-
-def test_a_record_without_diagnostics_of_density(journal):
-    """A class that was never seen has none."""
-    nothing = {key: {"RV": None, "Myo": None} for key in ("density", "anchor_density")}
-    journal.append(record(5, diagnostics=nothing))
-    assert journal.draw().exists()
-
-
 def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "find_spec", lambda _: None)
     with pytest.raises(DaclError, match="TensorBoard") as caught:
@@ -178,9 +183,17 @@ def test_tensorboard_gets_the_numbers(tmp_path, monkeypatch):
         def add_scalar(self, name, value, step):
             written.append((name, value, step))
 
+        def add_text(self, name, text, step):
+            written.append((name, text, step))
+
         def flush(self):
             pass
 
     monkeypatch.setattr(journal_module, "_summary_writer", lambda *_: Writer())
-    Journal(tmp_path, tensorboard=True).append(validation(8, a=0.25))
+    journal = Journal(tmp_path, tensorboard=True)
+    journal.append(validation(8, a=0.25))
     assert written == [("dice/a/RV", 0.25, 8), ("dice/a/Myo", 0.25, 8), ("mean_dice/a", 0.25, 8)]
+    written.clear()
+    journal.append({"kind": "train", "step": 9, "share": 0.5, "agreement": {"RV": math.nan}})
+    journal.append(warning_record(9, "no anchors"))
+    assert written == [("share", 0.5, 9), ("warning", "no anchors", 9)]

@@ -13,6 +13,7 @@ from dacl.errors import DaclError
 from dacl.training import checkpoint, loop
 from dacl.training.feed import Feed
 from dacl.training.loop import Diverged, Trainer
+from dacl.training.validation import Validation
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 METHODS = ["supervised", "cps", "dacl"]
@@ -281,9 +282,10 @@ def test_best_is_judged_by_the_mean_dice_of_network_a(data, tmp_path, monkeypatc
     def validation(method, *_):
         if method is not trainer.method:  # the estimate's copy
             return None
-        return {name: np.array(values) for name, values in next(scripted).items()}
+        dice = {name: np.array(values) for name, values in next(scripted).items()}
+        return Validation(dice, precision={}, recall={})
 
-    monkeypatch.setattr(loop, "validation_dice", validation)
+    monkeypatch.setattr(loop, "validate", validation)
     trainer = trainer_of(data, tmp_path / "run", "cps", optim={"steps": 14})
     summary = trainer.run(tiny.Quiet())
     assert (summary.step, summary.finished) == (14, True)
@@ -303,28 +305,6 @@ def test_without_validation_patients_there_is_a_latest_and_no_best(tmp_path):
     assert trainer.best is None
     assert (tmp_path / "run" / "latest.pt").exists()
     assert not (tmp_path / "run" / "best.pt").exists()
-
-
-def test_validation_is_the_mean_over_volumes_on_the_scans_own_grid(data, tmp_path):
-    import numpy as np
-
-    from dacl.inference.slices import predict_volume
-    from dacl.training.validation import validation_dice
-
-    trainer = tiny.train(data, tmp_path / "run", tiny.config("cps", optim={"steps": 16, "lr": 0.1}))
-    dataset, per_case = trainer.dataset, []
-    for case in dataset.cases(("p4",)):
-        arguments = (dataset.read_image(case.id), case.spacing_mm, trainer.config.image)
-        masks = predict_volume(trainer.method, *arguments, trainer.device)
-        truth, row = dataset.read_label(case.id), []
-        for n in (1, 2, 3):
-            hit, held = ((masks["a"] == n) & (truth == n)).sum(), (masks["a"] == n).sum()
-            row.append(2 * hit / (held + (truth == n).sum()))
-        per_case.append(row)
-    found = validation_dice(trainer.method, dataset, trainer.val_cases, trainer.device)
-    assert set(found) == {"a", "b", "mean"}
-    np.testing.assert_allclose(found["a"], np.mean(per_case, axis=0), rtol=1e-12)
-    assert found["a"].max() > 0
 
 
 # The run's folder

@@ -66,6 +66,41 @@ def test_stopped_between_any_two_steps(method, data, alone, tmp_path, no_picture
     tiny.assert_same_run(alone(method), run_dir)
 
 
+NEVER_NEIGHBOURS = {"contrast": {"scales": [2, 4000]}, "journal": {"log_every": 1}}
+"""No class has 4,000 neighbours, so none gets an anchor, which is told after four records."""
+
+
+def test_warnings_come_once_whenever_a_run_is_interrupted(data, tmp_path, no_pictures):
+    settings = tiny.config("dacl", optim=OPTIM, **NEVER_NEIGHBOURS)
+    tiny.train(data, tmp_path / "alone", settings)
+    expected = [r for r in tiny.without_wall(tmp_path / "alone") if r["kind"] == "warning"]
+    assert [r["step"] for r in expected] == [4, 4, 4]
+    assert [name for r in expected for name in tiny.CLASS_NAMES if f"class {name} " in r["text"]] == [
+        "RV", "Myo", "LV",
+    ]  # fmt: skip
+
+    # stopped before they are due, and after
+    run_dir, listener = tmp_path / "stopped", tiny.Quiet()
+    trainer = Trainer(settings, PreparedDataset.open(data), run_dir)
+    for stop_at in (2, 7):
+        trainer.run(listener, lambda at=stop_at: listener.steps[-1] == at)
+        trainer = Trainer.resume(run_dir)
+    trainer.run(listener)
+    tiny.assert_same_run(tmp_path / "alone", run_dir)
+    assert listener.warnings == [(4, r["text"]) for r in expected]
+
+    # killed once they are written, but after the last checkpoint of step 3: they are cut, and written again
+    run_dir, listener = tmp_path / "killed", tiny.Quiet()
+    trainer = Trainer(settings, PreparedDataset.open(data), run_dir)
+    listener.warned = lambda text, step: text.startswith("class LV") and 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        trainer.run(listener)
+    assert [r["kind"] for r in tiny.without_wall(run_dir)][-3:] == ["warning"] * 3
+    assert checkpoint.load(run_dir / "latest.pt")["step"] == 3
+    Trainer.resume(run_dir).run(tiny.Quiet())
+    tiny.assert_same_run(tmp_path / "alone", run_dir)
+
+
 def test_what_a_checkpoint_compares(alone):
     """The comparison above covers the bank, the optimiser and the random state, and they are in use."""
     state = checkpoint.load(alone("dacl") / "latest.pt")

@@ -1,0 +1,170 @@
+"""Every warning on a journal that was made up for it: it fires, it fires once, and just below it does not."""
+
+import json
+
+import pytest
+import tiny
+
+from dacl.training.health import SEVERAL, Watch
+
+NAMES = ("RV", "Myo", "LV")
+STEPS, EVERY = 1000, 10
+LONG = 5  # records: 5 % of the run
+
+
+def settings(**over):
+    return tiny.config(
+        "dacl", **{"optim": {"steps": STEPS}, "journal": {"log_every": EVERY}} | over
+    )
+
+
+def record(step, *, weight=0.05, **diagnostics):
+    healthy = {
+        "reliable": 900.0,
+        "anchors": 40.0,
+        "agreement": 0.8,
+        "gradient_share": 0.2,
+    } | diagnostics
+    return {
+        "kind": "train",
+        "step": step,
+        "parts": {},
+        "weights": {"contrast": weight},
+        "diagnostics": {
+            key: value if isinstance(value, dict) or key == "gradient_share" else dict.fromkeys(NAMES, value)
+            for key, value in healthy.items()
+        },
+    }  # fmt: skip
+
+
+def journal(*troubles, start=400, **common):
+    """Consecutive records, each with its own diagnostics over the healthy ones."""
+    return [record(start + EVERY * i, **common, **t) for i, t in enumerate(troubles)]
+
+
+def warnings(records, config=None, **options):
+    watch = Watch(config or settings(), **options)
+    return [(r["step"], text) for r in records for text in watch(r)]
+
+
+def assert_told_once(records, step, *words, config=None):
+    ((at, text),) = warnings(records, config)
+    assert at == step
+    for word in words:
+        assert word in text, text
+
+
+WELL = {}
+NO_RV = {"anchors": {"RV": 0.0, "Myo": 3.0, "LV": 9.0}, "reliable": {"RV": 7.0, "Myo": 1.0, "LV": 1.0}}  # fmt: skip
+COLLAPSED = {"agreement": 0.995}
+DOMINANT = {"gradient_share": 0.62}
+NOTHING = {"agreement": None}
+
+CASES = {
+    "no anchors": (NO_RV, LONG, ("class RV", "no anchor", "about 50 steps", "7 reliable", "contrast.phi (now 0.3)")),
+    "collapsed": (COLLAPSED, SEVERAL, ("become one", "0.995", "no longer teach", "cross.weight (now 1)")),
+    "background": (NOTHING, SEVERAL, ("foreground", "background alone", "--lr")),
+    "dominant": (DOMINANT, SEVERAL, ("62 %", "outweighs", "contrast.weight (now 0.1)")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("trouble", "patience", "words"), CASES.values(), ids=CASES)
+def test_a_trouble_that_lasts_is_told_once(trouble, patience, words):
+    lasting = journal(WELL, *[trouble] * 20, WELL)
+    assert_told_once(lasting, 400 + EVERY * patience, *words)
+    assert warnings(journal(WELL, *[trouble] * (patience - 1), WELL)) == []
+
+
+@pytest.mark.parametrize(("trouble", "patience", "_"), CASES.values(), ids=CASES)
+def test_a_trouble_that_comes_back_is_told_again(trouble, patience, _):
+    long = [trouble] * (patience + 1)
+    told = warnings(journal(*long, WELL, *long))
+    assert [step for step, _ in told] == [
+        400 + EVERY * (patience - 1),
+        400 + EVERY * (2 * patience + 1),
+    ]
+    flickering = [trouble] * (patience - 1)
+    assert warnings(journal(*flickering, WELL, *flickering, WELL, *flickering)) == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"anchors": {"RV": 0.5, "Myo": 1.0, "LV": 1.0}},  # one network of two, one anchor
+        {"agreement": 0.99},
+        {"agreement": {"RV": 1.0, "Myo": 1.0, "LV": 0.98}},
+        {"agreement": {"RV": None, "Myo": None, "LV": 0.3}},
+        {"gradient_share": 0.5},
+    ],
+    ids=str,
+)
+def test_just_below(trouble):
+    assert warnings(journal(*[trouble] * 30)) == []
+
+
+def test_absent_classes_do_not_hide_a_collapse():
+    present = {"RV": None, "Myo": 0.999, "LV": 1.0}
+    assert_told_once(journal(*[{"agreement": present}] * 9), 430, "Dice 0.999 or more")
+
+
+def test_classes_are_told_apart():
+    """RV has none from the first record on, LV from the fourth."""
+    both = {"anchors": {"RV": 0.0, "Myo": 5.0, "LV": 0.0}}
+    told = warnings(journal(*[NO_RV] * 3, *[both] * 6))
+    assert [(step, text.split()[1]) for step, text in told] == [(440, "RV"), (470, "LV")]
+
+
+def test_long_is_four_records_where_a_run_is_short():
+    config = settings(optim={"steps": 100})
+    assert_told_once(journal(*[NO_RV] * 6), 430, "in 4 records, about 40 steps", config=config)
+
+
+@pytest.mark.parametrize("trouble", [NO_RV, DOMINANT | {"gradient_share": None}])
+def test_the_warm_up_is_no_trouble(trouble):
+    """Without weight the contrast has no gradient, and its anchors move nothing."""
+    assert warnings(journal(*[trouble] * 30, weight=0.0)) == []
+
+
+@pytest.mark.parametrize("trouble", [COLLAPSED, NOTHING])
+def test_the_first_tenth_settles_nothing(trouble):
+    early = journal(*[trouble] * 9, start=10)
+    assert warnings([*early, record(100, **trouble)]) == []
+    told = warnings(journal(*[trouble] * 30, start=10))
+    assert [step for step, _ in told] == [100 + EVERY * SEVERAL]
+
+
+def test_without_unlabeled_slices_no_agreement_is_expected():
+    assert warnings(journal(*[NOTHING] * 9), unlabeled=False) == []
+
+
+def test_another_rule_of_reliability_is_another_advice():
+    config = settings(contrast={"reliability": "entropy"})
+    ((_, text),) = warnings(journal(*[NO_RV] * 9), config)
+    assert "contrast.reliability" in text
+
+
+def test_records_that_hold_less():
+    """Supervised, cross pseudo supervision alone, and scalars where a class has vectors."""
+    bare = {"kind": "train", "step": 500, "weights": {"supervised": 1.0}, "diagnostics": {}}
+    assert warnings([bare] * 30) == []
+    cps = [dict(r, weights={"cross": 1.0}) for r in journal(*[COLLAPSED] * 4)]
+    for r in cps:
+        del r["diagnostics"]["anchors"], r["diagnostics"]["gradient_share"]
+    assert len(warnings(cps)) == 1
+    scalars = [dict(bare, diagnostics={"agreement": 1.0}, step=500 + i) for i in range(4)]
+    assert len(warnings(scalars)) == 1
+    by_class = {"gradient_share": {"RV": 0.4, "Myo": float("nan"), "LV": 0.7}}
+    assert_told_once(journal(*[by_class] * 4), 430, "70 %")
+
+
+@pytest.mark.parametrize("at", range(1, 18))
+def test_a_resumed_run_warns_as_one_left_alone(at):
+    troubles = [NO_RV | COLLAPSED] * 3 + [NO_RV] * 4 + [DOMINANT | COLLAPSED] * 6 + [NOTHING] * 5
+    records = journal(*troubles)
+    alone = warnings(records)
+    assert len(alone) == 4
+    before, after = Watch(settings()), Watch(settings())
+    first = [(r["step"], text) for r in records[:at] for text in before(r)]
+    written = [{"kind": "val", "step": 1}, *records[:at], {"kind": "warning", "step": 2}]
+    after.replay(json.loads(json.dumps(written)))
+    assert first + [(r["step"], text) for r in records[at:] for text in after(r)] == alone
