@@ -94,6 +94,9 @@ class ContrastConfig(_Frozen):
     """Share of the run without contrast, in which the bank fills (paper: 1,000 of 30,000 steps)."""
     unit: Literal["pixel", "class"] = "pixel"
     """What a feature is: a reliable pixel, or the masked average of a class over one image (Eq. 2)."""
+    pseudo_label: Literal["partner", "own", "mean"] = "partner"
+    """Whose prediction names the class of an unlabelled pixel (paper: not stated): the partner network's, the
+    network's own, or the mean of both softmaxes, which is near 1 only where the two agree."""
     reliability: Literal["threshold", "entropy"] = "threshold"
     """Which pseudo-labels count: probability above phi (Eq. 2), or all but the most uncertain share of pixels,
     80 % at the start and 10 % at the end (DGCL)."""

@@ -257,9 +257,9 @@ class Dacl(Cps):
         )  # fmt: skip
         results: dict[str, ContrastTerm] = {}
         with torch.set_grad_enabled(weight > 0):  # without weight the bank fills, nothing else
-            for name, partner in (("a", "b"), ("b", "a")):
+            for name in self.network_names:
                 features = outputs[name].features
-                classes_BHW = self._reliable(outputs[partner], features.shape[-1], batch, step)
+                classes_BHW = self._reliable(name, outputs, batch, step)
                 generator = stream(self.config.seed, "contrast", name, step, device=features.device)
                 results[name] = self.contrast[name](features, classes_BHW, generator)
         self._insertions = {name: result.insertion for name, result in results.items()}
@@ -274,17 +274,24 @@ class Dacl(Cps):
 
     @torch.no_grad()
     def _reliable(
-        self, partner: UNetOutput, side: int, batch: Batch, step: int
+        self, name: str, outputs: dict[str, UNetOutput], batch: Batch, step: int
     ) -> Int[Tensor, "B H W"]:
-        """Class of every pixel of the decoder map, as annotated or as the partner network is sure of."""
-        stride = batch.images_BCHW.shape[-1] // side
+        """Class of every pixel of the decoder map, as annotated or as the network(s) asked are sure of."""
+        config = self.config.contrast
+        sources = {
+            "own": [name],
+            "partner": [other for other in self.network_names if other != name],
+            "mean": list(self.network_names),
+        }[config.pseudo_label]
+        stride = batch.images_BCHW.shape[-1] // outputs[name].features.shape[-1]
         grid = (..., slice(None, None, stride), slice(None, None, stride))
         labels_AHW = batch.labels_AHW[grid]
-        probs_BNHW = partner.logits_BCHW[grid].float().softmax(dim=1)
-        if self.config.contrast.reliability == "entropy":
+        each = [outputs[source].logits_BCHW[grid].float().softmax(dim=1) for source in sources]
+        probs_BNHW = torch.stack(each).mean(dim=0)
+        if config.reliability == "entropy":
             progress = step / self.config.optim.steps
             return certain_classes(labels_AHW, probs_BNHW, dropped_share(progress))
-        return reliable_classes(labels_AHW, probs_BNHW, self.config.contrast.phi)
+        return reliable_classes(labels_AHW, probs_BNHW, config.phi)
 
     def _health(
         self,

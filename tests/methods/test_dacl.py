@@ -293,9 +293,10 @@ def test_total_is_cps_plus_the_weighted_contrast(unit):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
 
 
-def test_the_pseudo_label_is_the_partners(monkeypatch):
-    """Each network's contrast gets the annotation, and below it the class its partner is sure of."""
-    method = tiny.build(tiny.config(phi=0.5)).eval()
+@pytest.mark.parametrize("whose", ["partner", "own", "mean"])
+def test_whose_pseudo_label_it_is(monkeypatch, whose):
+    """Each network's contrast gets the annotation, and below it the class that the one(s) asked are sure of."""
+    method = tiny.build(tiny.config(phi=0.5, pseudo_label=whose)).eval()
     for network in method.networks.values():
         network.classifier.weight.data *= 300  # else each is a little sure of one class everywhere
     seen = {}
@@ -311,10 +312,11 @@ def test_the_pseudo_label_is_the_partners(monkeypatch):
     batch = tiny.batch()
     method.losses(batch, 0)
     probs = method.predict(batch.images_BCHW)
-    assert not torch.equal(seen["a"][2:], seen["b"][2:])
+    assert torch.equal(seen["a"][2:], seen["b"][2:]) == (whose == "mean")
     for name, partner in ("ab", "ba"):
         assert torch.equal(seen[name][:2], batch.labels_AHW[:, ::2, ::2])
-        confidence, winner = probs[partner][2:, :, ::2, ::2].max(dim=1)
+        source = {"partner": partner, "own": name, "mean": "mean"}[whose]
+        confidence, winner = probs[source][2:, :, ::2, ::2].max(dim=1)
         assert torch.equal(seen[name][2:], winner.masked_fill(confidence <= 0.5, UNRELIABLE))
 
 
@@ -403,9 +405,9 @@ def test_the_entropy_rule_takes_the_most_certain_share():
     """At the start of the run a fifth of the unlabelled pixels is kept, at its end nine tenths."""
     method = tiny.build(tiny.config(reliability="entropy")).eval()
     batch = tiny.batch()
-    partner = method.forward_networks(batch.images_BCHW)["b"]
+    outputs = method.forward_networks(batch.images_BCHW)
     for step, kept in ((0, 0.2), (15, 0.6), (29, 0.9)):
-        classes = method._reliable(partner, 16, batch, step)
+        classes = method._reliable("a", outputs, batch, step)
         assert torch.equal(classes[:2], batch.labels_AHW[:, ::2, ::2])
         found = (classes[2:] >= 0).float().mean().item()
         assert kept - 0.01 < found < kept + 0.05  # pixels as uncertain as the last go with it
