@@ -302,7 +302,7 @@ class Dacl(Cps):
     ) -> dict[str, Tensor]:
         """What the journal holds beside the losses: means of the two networks."""
         each = [result.diagnostics for result in results.values()]
-        means = {key: torch.stack([found[key] for found in each]).mean(dim=0) for key in each[0]}
+        means = {key: torch.stack([found[key] for found in each]).nanmean(dim=0) for key in each[0]}
         features = [output.features for output in outputs.values()]
         if self.config.compile:  # a compiled backward frees its buffers and cannot run twice
             weighted = weighted.detach()
@@ -330,5 +330,6 @@ def _gradient_share(contrast: Tensor, co_training: Tensor, features: list[Tensor
 
 
 def _masked_mean(values_CM: Tensor, valid_CM: Tensor) -> Tensor:
+    """Mean over what is valid, nan where nothing is."""
     total_C = (values_CM * valid_CM).sum(dim=1)
-    return total_C / valid_CM.sum(dim=1).clamp(min=1)
+    return total_C / valid_CM.sum(dim=1)
