@@ -4,7 +4,7 @@ A comparison varies the axis it declares and nothing else; it refuses other mixt
 and then says so in the table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
@@ -51,12 +51,13 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str | None, ...], ...]
     notes: tuple[str, ...] = ()
+    numbers: frozenset[str] = frozenset(heading for heading, _, _ in COLUMNS.values())
+    """Columns that are aligned to the right."""
 
     def markdown(self) -> str:
         """GitHub Markdown, numbers to the right."""
-        right = {name for name, _, _ in COLUMNS.values()}
         lines = [f"**{self.title}**", "", _line(self.columns)]
-        lines.append(_line(["---:" if column in right else "---" for column in self.columns]))
+        lines.append(_line(["---:" if name in self.numbers else "---" for name in self.columns]))
         lines += [_line([cell or "-" for cell in row]) for row in self.rows]
         if self.notes:
             lines += ["", *(f"- {note}" for note in self.notes)]
@@ -64,8 +65,7 @@ class Table:
 
     def latex(self) -> str:
         """A `table` for `booktabs`, notes as comments and as small print."""
-        right = {name for name, _, _ in COLUMNS.values()}
-        alignment = "".join("r" if column in right else "l" for column in self.columns)
+        alignment = "".join("r" if column in self.numbers else "l" for column in self.columns)
         body = [" & ".join(_tex(cell or "-") for cell in row) + r" \\" for row in self.rows]
         notes = [r"\par\smallskip\footnotesize " + _tex(". ".join(self.notes)) + "."]
         return "\n".join(
@@ -92,13 +92,13 @@ def result_table(summary: Summary) -> Table:
     rows: list[tuple[str | None, ...]] = []
     for network, classes in summary["networks"].items():
         for name, scores in classes.items():
-            cells = [_number(scores[metric]["mean"], metric) for metric in COLUMNS]
+            cells = [format_metric(scores[metric]["mean"], metric) for metric in COLUMNS]
             interval = scores["dice"]["ci95_over_patients"]
-            between = "-".join(_number(bound, "dice") or "" for bound in interval or ())
+            between = "-".join(format_metric(bound, "dice") or "" for bound in interval or ())
             rows.append((network, name, *cells, between or None))
     headings = (heading for heading, _, _ in COLUMNS.values())
     return Table(
-        title=_title(summary),
+        title=title_of(summary),
         columns=("network", "class", *headings, "Dice 95 % CI"),
         rows=tuple(rows),
         notes=(*protocol_lines(summary), *summary["notes"]),
@@ -144,12 +144,7 @@ def comparison_table(
         raise DaclError("no results to compare", "run `dacl evaluate RUN` first")
     if axis not in AXES:
         raise DaclError(f"unknown axis {axis!r}", f"axes: {', '.join(AXES)}")
-    for summary in summaries:
-        if network not in summary["networks"]:
-            raise DaclError(
-                f"{_name(summary)} has no network {network!r}",
-                f"it has {', '.join(summary['networks'])}",
-            )
+    require_network(summaries, network)
     groups: dict[str, list[Summary]] = {}
     for summary in summaries:
         groups.setdefault(_axis_value(summary, axis), []).append(summary)
@@ -185,28 +180,27 @@ def comparison_table(
             notes.append(f"{key} differ: " + ", ".join(f"{v} {x}" for v, x in values.items()))
     notes += [f"NOT COMPARABLE, forced: {line}" for line in mixture]
     return Table(
-        title=_title(summaries[0], f"by {axis}"),
+        title=title_of(summaries[0], f"by {axis}"),
         columns=(axis, "runs", *(heading for heading, _, _ in COLUMNS.values())),
         rows=tuple(rows),
         notes=tuple(notes),
     )
 
 
+def require_network(summaries: Sequence[Summary], network: str) -> None:
+    """DaclError if one of them has no such network."""
+    for summary in summaries:
+        if network not in summary["networks"]:
+            raise DaclError(
+                f"{_name(summary)} has no network {network!r}",
+                f"it has {', '.join(summary['networks'])}",
+            )
+
+
 def _mixture(groups: list[list[Summary]], axis: str) -> list[str]:
     """What differs between results and is not on the axis."""
-    found: dict[str, None] = {}
-    protocols = [[Protocol.model_validate(s["protocol"]) for s in group] for group in groups]
-    for first, *others in protocols:
-        found |= dict.fromkeys(differences(protocols[0][0], first, axis=AXES[axis]))
-        for other in others:
-            found |= dict.fromkeys(differences(first, other))
-    for group in groups:
-        for key in SHARED_IN_A_ROW:
-            values = dict.fromkeys(
-                str(s["provenance"][key])[:12] for s in group if key in s["provenance"]
-            )
-            if len(values) > 1:
-                found[f"{key} in row {_axis_value(group[0], axis)}: {', '.join(values)}"] = None
+    rows = {_axis_value(group[0], axis): group for group in groups}
+    found = dict.fromkeys(disagreements(rows, dict.fromkeys(rows, AXES[axis])))
     if axis not in ("method", "training"):
         methods = sorted({s["provenance"]["method"] for group in groups for s in group})
         if len(methods) > 1:
@@ -215,6 +209,36 @@ def _mixture(groups: list[list[Summary]], axis: str) -> list[str]:
         seeds = [sorted(s["provenance"]["seed"] for s in group) for group in groups]
         if any(of_row != seeds[0] for of_row in seeds):
             found[f"seeds: {' and '.join(str(of_row) for of_row in seeds)}"] = None
+    return list(found)
+
+
+def disagreements(
+    rows: Mapping[str, Sequence[Summary]], varies: Mapping[str, frozenset[str]]
+) -> list[str]:
+    """What differs between the runs of a row, and between rows in more than their own protocol fields.
+
+    Args:
+        rows: name -> its runs, at least one each.
+        varies: name -> protocol fields in which this row may differ from the others.
+    """
+    found: dict[str, None] = {}
+    protocols = {
+        name: [Protocol.model_validate(s["protocol"]) for s in runs] for name, runs in rows.items()
+    }
+    # Against a row that varies least, or what one row alone may vary would go unseen in the others.
+    reference = min(rows, key=lambda name: len(varies[name]))
+    for name, (first, *others) in protocols.items():
+        axis = varies[name] | varies[reference]
+        found |= dict.fromkeys(differences(protocols[reference][0], first, axis=axis))
+        for other in others:
+            found |= dict.fromkeys(differences(first, other))
+    for name, runs in rows.items():
+        for key in SHARED_IN_A_ROW:
+            values = dict.fromkeys(
+                str(s["provenance"][key])[:12] for s in runs if key in s["provenance"]
+            )
+            if len(values) > 1:
+                found[f"{key} in row {name}: {', '.join(values)}"] = None
     return list(found)
 
 
@@ -236,11 +260,12 @@ def _cell(group: list[Summary], network: str, metric: str) -> str | None:
     values = [s["networks"][network][FOREGROUND][metric]["mean"] for s in group]
     if any(value is None for value in values):
         return None
-    text = _number(mean(values), metric)
-    return text if len(values) == 1 else f"{text} ± {_number(stdev(values), metric)}"
+    text = format_metric(mean(values), metric)
+    return text if len(values) == 1 else f"{text} ± {format_metric(stdev(values), metric)}"
 
 
-def _number(value: float | None, metric: str) -> str | None:
+def format_metric(value: float | None, metric: str) -> str | None:
+    """The value of a metric in the unit and with the decimals of its column; None stays None."""
     _, factor, decimals = COLUMNS[metric]
     return None if value is None else f"{factor * value:.{decimals}f}"
 
@@ -249,7 +274,8 @@ def _name(summary: Summary) -> str:
     return f"{summary['provenance']['method']} seed {summary['provenance']['seed']}"
 
 
-def _title(summary: Summary, what: str = "") -> str:
+def title_of(summary: Summary, what: str = "") -> str:
+    """Dataset, synthetic or not, and what it was judged on, with `what` or the run's name."""
     protocol = summary["protocol"]
     synthetic = " (synthetic)" if protocol["synthetic"] else ""
     return f"{protocol['dataset']}{synthetic}, {protocol['evaluated_on']}: {what or _name(summary)}"
