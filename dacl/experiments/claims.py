@@ -1,0 +1,125 @@
+"""What may be said about differences between rows, and how many seeds it would take to say more."""
+
+from collections.abc import Sequence
+
+from dacl.experiments.ablation import ANCHORS
+from dacl.experiments.measured import Comparison, Measured
+from dacl.experiments.paired import coverage_bound
+from dacl.experiments.power import DIFFERENCES, MOST, PowerStatement, power_statement
+
+SIGN = "*"
+"""Marks a difference whose interval excludes zero."""
+ENOUGH_SEEDS = 6
+"""From here on the interval is not bound to cover less than 95 %."""
+
+
+def points(value: float) -> str:
+    """A difference of Dice, a fraction of 1, in points with its sign."""
+    return f"{100 * value:+.2f}"
+
+
+def difference_cell(found: Comparison | None, runs: int) -> str | None:
+    """`+1.20 [+0.30, +2.10] *`; with the number of pairs where it is not that of the row's runs."""
+    if found is None:
+        return None
+    low, high = found.difference.ci95_over_patients_and_seeds
+    text = f"{points(found.difference.mean)} [{points(low)}, {points(high)}]"
+    if found.difference.excludes_zero:
+        text += f" {SIGN}"
+    n = len(found.seeds)
+    return text if n == runs else f"{text} ({n} pair{'' if n == 1 else 's'})"
+
+
+def interval_lines(rows: Sequence[Measured]) -> list[str]:
+    """What the numbers in brackets are, and what they are not."""
+    comparisons = [x for row in rows for x in (row.above, row.reference) if x is not None]
+    if not comparisons:
+        return []
+    counts = sorted({len(found.seeds) for found in comparisons})
+    if counts[-1] == 1:
+        return [
+            "[ ]: 95 % bootstrap interval of the difference, of one seed and so over patients alone: it says nothing "
+            "about other seeds"
+        ]
+    lines = [
+        "[ ]: 95 % bootstrap interval of the difference, patients and seeds both drawn anew (crossed), frames of a "
+        f"patient averaged first; {SIGN}: it excludes zero. No correction for the number of comparisons"
+    ]
+    few = [
+        f"{100 * coverage_bound(n):.3g} % from {n} seeds" for n in counts if 1 < n < ENOUGH_SEEDS
+    ]
+    if few:
+        lines.append(
+            "few seeds make the interval too narrow: where seeds are the larger spread it covers the truth not in 95 % "
+            f"of cases but in at most {', '.join(few)}; a claim from so few waits for more seeds to confirm it"
+        )
+    return lines
+
+
+def claims(rows: Sequence[Measured]) -> list[str]:
+    """A sentence for every row that is held against another."""
+    lines = []
+    for row in rows:
+        found = {x.to: x for x in (row.above, row.reference) if x is not None}
+        if found:
+            lines.append(f"{row.key}: " + "; ".join(_claim(x) for x in found.values()))
+    return lines
+
+
+def _claim(found: Comparison) -> str:
+    difference = found.difference
+    if len(found.seeds) == 1:
+        return f"nothing may be claimed against {found.to}: one seed"
+    if not difference.excludes_zero:
+        return f"nothing may be claimed against {found.to}: the interval includes zero"
+    side = "above" if difference.mean > 0 else "below"
+    same_sign = sum((gain > 0) == (difference.mean > 0) for gain in difference.by_seed)
+    return (
+        f"{side} {found.to} by {abs(100 * difference.mean):.2f} points of Dice, in {same_sign} of "
+        f"{len(found.seeds)} seeds, better for {difference.better_patients} of "
+        f"{difference.patients} patients"
+    )
+
+
+def power_of_row(row: Measured) -> dict[str, PowerStatement]:
+    """Key of another row -> seeds needed: the row above, and row I for the whole method."""
+    asked = [row.above, row.reference if row.key in ("VI", ANCHORS) else None]
+    statements = {}
+    for found in asked:
+        spread = None if found is None else found.difference.std_over_seeds
+        if found is not None and spread is not None:
+            statements[found.to] = power_statement(spread, len(found.seeds))
+    return statements
+
+
+def power_lines(rows: Sequence[Measured]) -> list[str]:
+    """How many seeds would resolve half a point, one and two."""
+    lines = [
+        f"{row.key} to {to}: {_power(statement)}"
+        for row in rows
+        for to, statement in power_of_row(row).items()
+    ]
+    if not lines:
+        return [
+            "seeds needed to resolve a difference: two seeds at least are needed to say how many"
+        ]
+    sizes = ", ".join(f"{100 * difference:g}" for difference in DIFFERENCES)
+    return [
+        f"seeds needed to resolve {sizes} points of Dice on these patients (paired t test over seeds, two-sided 5 %, "
+        "power 80 %), at the sd over seeds of the difference that was seen and then at both ends of its 95 % interval",
+        *lines,
+    ]
+
+
+def _power(statement: PowerStatement) -> str:
+    low, high = statement.std_ci95
+
+    def each(seeds: Sequence[int | None]) -> str:
+        return ", ".join(f"over {MOST}" if n is None else str(n) for n in seeds)
+
+    return (
+        f"{each([n.seeds for n in statement.needed])} "
+        f"(sd {100 * statement.std_over_seeds:.2f} from {statement.pairs} seeds); "
+        f"{each([n.seeds_at_ci95_of_std[0] for n in statement.needed])} (sd {100 * low:.2f}); "
+        f"{each([n.seeds_at_ci95_of_std[1] for n in statement.needed])} (sd {100 * high:.2f})"
+    )

@@ -1,0 +1,166 @@
+"""Rows of a table as they were measured: every seed, two spreads, and paired differences to other rows."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from dacl.config import recipe, resolve
+from dacl.errors import DaclError
+from dacl.experiments.ablation import Row
+from dacl.experiments.paired import Difference, paired_difference, patient_dice
+from dacl.experiments.tables import Summary
+from dacl.metrics.summary import FOREGROUND
+
+METRICS = ("dice", "jc", "asd_vox", "hd95_vox")
+"""Of a row; the other metrics stand in the evaluation of each cell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """One evaluated cell."""
+
+    summary: Summary
+    dice_by_patient: dict[str, float]
+    """Mean foreground Dice of the judged network, a fraction of 1."""
+    recipe: Mapping[str, Any] | None = None
+    """`config.recipe` of the run; None where its folder no longer says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowResult:
+    """The cells of one row."""
+
+    row: Row
+    runs: Mapping[int, RunResult]
+    """Seed -> result."""
+    missing: Mapping[int, str] = field(default_factory=dict)
+    """Seed -> why it is not there: `not run`, `failed: <first line>`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A row minus another one, over the seeds that both have."""
+
+    to: str
+    """Key of the other row."""
+    seeds: tuple[int, ...]
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A row with at least one cell, and how it stands to others."""
+
+    result: RowResult
+    network: str
+    above: Comparison | None = None
+    """To the row that it is one step away from."""
+    reference: Comparison | None = None
+    """To the row that all are held against."""
+
+    @property
+    def key(self) -> str:
+        """Of the row."""
+        return self.result.row.key
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that are there."""
+        return tuple(self.result.runs)
+
+    def by_seed(self, metric: str) -> dict[int, float | None]:
+        """Foreground mean of every run, in the unit of summary.json; None where it is undefined."""
+        return {
+            seed: run.summary["networks"][self.network][FOREGROUND][metric]["mean"]
+            for seed, run in self.result.runs.items()
+        }
+
+    def mean(self, metric: str) -> float | None:
+        """Over seeds; None if one of them has no value."""
+        values = self._values(metric)
+        return mean(values) if values else None
+
+    def std_over_seeds(self, metric: str) -> float | None:
+        """Sample standard deviation over runs; None for one."""
+        values = self._values(metric)
+        return stdev(values) if len(values) > 1 else None
+
+    @property
+    def dice_std_over_patients(self) -> float | None:
+        """Sample standard deviation over patients of their Dice, seeds averaged first; None for one patient."""
+        runs = [run.dice_by_patient for run in self.result.runs.values()]
+        patients = [p for p in runs[0] if all(p in run for run in runs)]
+        averages = [mean(run[p] for run in runs) for p in patients]
+        return stdev(averages) if len(averages) > 1 else None
+
+    def _values(self, metric: str) -> list[float]:
+        values = [value for value in self.by_seed(metric).values() if value is not None]
+        return values if len(values) == len(self.seeds) else []
+
+
+def read_run(evaluation: Path, network: str = "a") -> RunResult:
+    """What lies in an evaluation folder, `<run>/evaluation/<name>`, and the recipe of its run.
+
+    Raises:
+        DaclError: no finished evaluation, or nothing of this network in it.
+    """
+    path = evaluation / "summary.json"
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise DaclError(
+            f"no finished evaluation: {path}", "run `dacl evaluate RUN` first"
+        ) from None
+    return RunResult(
+        summary=summary,
+        dice_by_patient=patient_dice(evaluation / "cases.csv", network),
+        recipe=_recipe(evaluation.parent.parent),
+    )
+
+
+def _recipe(run_dir: Path) -> dict[str, Any] | None:
+    try:
+        config = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["config"]
+        return recipe(resolve(config["preset"], config))
+    except (OSError, ValueError, KeyError, DaclError):
+        # A folder of results without its run, or a run of another version of the configuration.
+        return None
+
+
+def measure(
+    results: Sequence[RowResult], *, network: str, reference: str | None
+) -> tuple[Measured, ...]:
+    """The rows that have a cell, held against the row above and against `reference`.
+
+    Args:
+        results: in the order of the table.
+        network: the network judged.
+        reference: key of a row; a table without it has no such differences.
+
+    Raises:
+        DaclError: two runs of one seed do not hold the same patients.
+    """
+    there = {result.row.key: result for result in results if result.runs}
+    return tuple(
+        Measured(
+            result=result,
+            network=network,
+            above=_compare(result, there.get(result.row.above or "")),
+            reference=_compare(result, there.get(reference or "")),
+        )
+        for result in there.values()
+    )
+
+
+def _compare(first: RowResult, second: RowResult | None) -> Comparison | None:
+    """None without another row or a common seed."""
+    if second is None or second is first:
+        return None
+    seeds = sorted(first.runs.keys() & second.runs.keys())
+    if not seeds:
+        return None
+    sides = ([result.runs[seed].dice_by_patient for seed in seeds] for result in (first, second))
+    return Comparison(to=second.row.key, seeds=tuple(seeds), difference=paired_difference(*sides))
