@@ -10,7 +10,7 @@ import pytest
 
 from dacl.config import recipe
 from dacl.errors import DaclError
-from dacl.experiments.sweep import panels, write_sweep
+from dacl.experiments.sweep import panels, sweep_table, write_sweep
 from dacl.experiments.sweep_grid import split_values
 
 BASE = made_results.base()
@@ -119,7 +119,7 @@ def results_of(found, **options):
 
 def test_five_files_that_say_the_same(tmp_path):
     found = panels(["tau=0.2,0.4,0.8", "lambda_CL=0.5"], BASE)
-    files = write_sweep(tmp_path, found, results_of(found))
+    files = write_sweep(tmp_path, sweep_table(found, results_of(found)))
     assert [file.name for file in files] == [
         f"sweep.{kind}" for kind in ("md", "tex", "csv", "json", "png")
     ]
@@ -151,12 +151,12 @@ def test_missing_cells_and_rows_are_named(tmp_path):
     found = panels(["tau=0.2"], BASE)
     results = results_of(found)
     gone = made_results.RowResult(row=found[0].rows[0], runs={}, missing={0: "failed: no memory"})
-    [file, *_] = write_sweep(tmp_path, found, {**results, "tau=0.2": gone})
+    [file, *_] = write_sweep(tmp_path, sweep_table(found, {**results, "tau=0.2": gone}))
     markdown = file.read_text(encoding="utf-8")
     assert "| tau | 0.2 | 0 of 1 | - |" in markdown
     assert "MISSING: tau=0.2 seed 0: failed: no memory" in markdown
     with pytest.raises(DaclError, match=r"no result of tau=0\.2"):
-        write_sweep(tmp_path, found, {"VI-anchors": results["VI-anchors"]})
+        write_sweep(tmp_path, sweep_table(found, {"VI-anchors": results["VI-anchors"]}))
 
 
 def test_a_mixture_is_refused_or_marked(tmp_path):
@@ -164,11 +164,19 @@ def test_a_mixture_is_refused_or_marked(tmp_path):
     results = results_of(found)
     results["tau=0.2"].runs[0].summary["protocol"]["split_hash"] = "0" * 64
     with pytest.raises(DaclError, match="split_hash"):
-        write_sweep(tmp_path, found, results)
-    [file, *_] = write_sweep(tmp_path, found, results, force=True)
+        write_sweep(tmp_path, sweep_table(found, results))
+    [file, *_] = write_sweep(tmp_path, sweep_table(found, results, force=True))
     assert "NOT COMPARABLE, forced: split_hash" in file.read_text(encoding="utf-8")
 
 
 def test_a_budget_may_be_swept(tmp_path):
     found = panels(["optim.steps=500"], BASE)
-    write_sweep(tmp_path, found, results_of(found))
+    write_sweep(tmp_path, sweep_table(found, results_of(found)))
+
+
+def test_the_table_is_there_without_files():
+    found = panels(["tau=0.2"], BASE)
+    table = sweep_table(found, results_of(found))
+    assert table.table.columns[:2] == ("parameter", "value")
+    assert [row["value"] for row in table.json()["rows"]] == ["0.2", "0.4"]
+    assert set(table.json()) >= {"protocol", "provenance"}
