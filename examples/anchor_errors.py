@@ -1,6 +1,7 @@
 """Are the sparse features the wrong ones? Errors of reliable pseudo-labels by their density, on validation slices.
 
     python examples/anchor_errors.py runs/acdc-dacl-3labeled-seed0 ... --out anchor_errors.png
+    python examples/anchor_errors.py runs/acdc-dacl-3labeled-seed0 ... --pseudo-label mean --phi 0.95
 
 The contrast pulls the sparsest reliable features of a class towards its dense centre. On unlabelled scans what is
 reliable is a guess: where the guess is wrong, the pull teaches the mistake. For validation patients, whose annotation
@@ -17,58 +18,77 @@ from matplotlib.figure import Figure
 from torch.nn.functional import normalize
 
 from dacl.contrast.density import multiscale_density
-from dacl.contrast.prototypes import reliable_classes
 from dacl.data.augment import draw_placements
 from dacl.data.pool import SlicePool
+from dacl.methods import Batch
+from dacl.methods.dacl import DensityContrast
 from dacl.palette import class_ink
-from dacl.training.checkpoint import load_trained, open_data
+from dacl.training.checkpoint import Trained, load_trained, open_data
 
 BINS = 10
 SLICES = 8  # as many as a step of preset `small` shows
 
 
+def load(run: Path, given: argparse.Namespace) -> Trained:
+    """A run of DACL at its last step, its contrast set to what is asked about."""
+    trained = load_trained(run, torch.device("cpu"), "latest")
+    if trained.config.method != "dacl":
+        raise SystemExit(f"{run} is a run of {trained.config.method}: it has no contrast")
+    asked = {"pseudo_label": given.pseudo_label, "phi": given.phi}
+    contrast = trained.config.contrast.model_copy(
+        update={key: value for key, value in asked.items() if value is not None}
+    )
+    trained.method.config = trained.config.model_copy(update={"contrast": contrast})
+    return trained
+
+
+def by_density(contrast: DensityContrast, features_PF: torch.Tensor, n: int) -> torch.Tensor:
+    """Order of these pixels of class n from the sparsest to the densest, among themselves and the bank."""
+    bank = contrast.bank
+    units_CMD = normalize(contrast.head(features_PF), dim=-1)[None]
+    density_CM = multiscale_density(
+        units_CMD,
+        torch.cat([bank.features_CLD[None, n - 1], units_CMD], dim=1),
+        torch.cat([bank.valid_CL[None, n - 1], torch.ones(units_CMD.shape[:2]).bool()], dim=1),
+        contrast.config.scales,
+        self_offset=bank.length,
+    )
+    return density_CM[0].argsort()
+
+
 @torch.no_grad()
-def errors_by_density(run: Path, batches: int, data: Path | None) -> np.ndarray:
-    """(classes, BINS + 1): share of wrong pseudo-labels by decile of density, sparsest first; last the anchors'."""
-    cpu = torch.device("cpu")
-    trained = load_trained(run, cpu, "latest")
-    method, config = trained.method, trained.config.contrast
+def errors(trained: Trained, batches: int, data: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """Wrong and all reliable pixels, each (classes, BINS + 1): deciles of density, sparsest first, then the anchors."""
+    method, config = trained.method, trained.method.config
     dataset = open_data(trained.meta, trained.path, data)
     cases = [case for case in dataset.cases(dataset.split.val) if case.has_label]
-    pool = SlicePool(dataset, cases, trained.config.image, labels=True, device=cpu)
-    nothing = torch.zeros(0, 1, 1, dtype=torch.long)
-    wrong = np.zeros((method.classes - 1, BINS + 1))
-    seen = np.zeros_like(wrong)
+    pool = SlicePool(dataset, cases, config.image, labels=True, device=torch.device("cpu"))
+    side = config.image.patch_size
+    wrong, seen = np.zeros((2, method.classes - 1, BINS + 1))
     for number in range(batches):
-        draw = torch.Generator().manual_seed(number)
-        index = torch.randperm(len(pool), generator=draw)[:SLICES]
-        images, labels = pool.patches(index, draw_placements(SLICES, "anchor errors", number))
+        shuffle = torch.Generator().manual_seed(number)
+        index = torch.randperm(len(pool), generator=shuffle)[:SLICES]
+        placement = draw_placements(len(index), "anchor errors", number)
+        images, labels = pool.patches(index, placement)
+        batch = Batch(images, torch.zeros(0, side, side, dtype=torch.long))
         outputs = method.forward_networks(images)
-        for name, partner in ("ab", "ba"):
-            probs = outputs[partner].logits_BCHW[..., ::2, ::2].softmax(dim=1)
-            called = reliable_classes(nothing.expand(0, *probs.shape[2:]), probs, config.phi)
-            contrast = method.contrast[name]
-            features_PF = outputs[name].features.movedim(1, -1).flatten(0, 2)
+        for name in method.network_names:
+            called_P = method.reliable(name, outputs, batch, config.optim.steps - 1).flatten()
+            features = outputs[name].features
+            stride = side // features.shape[-1]
+            truth_P = labels[:, ::stride, ::stride].flatten()
             for n in range(1, method.classes):
-                mine = (called == n).flatten()
-                if mine.sum() < 2 * BINS:
+                mine_P = called_P == n
+                if mine_P.sum() < 2 * BINS:
                     continue
-                units = normalize(contrast.head(features_PF[mine]), dim=-1)[None]
-                candidates = torch.cat([contrast.bank.features_CLD[n - 1][None], units], dim=1)
-                exist = torch.cat(
-                    [contrast.bank.valid_CL[n - 1], torch.ones(units.shape[1], dtype=torch.bool)]
-                )
-                density = multiscale_density(
-                    units, candidates, exist[None], config.scales, self_offset=contrast.bank.length
-                )[0]
-                miss = (labels[..., ::2, ::2].flatten()[mine] != n)[density.argsort()].numpy()
-                for place, part in enumerate(np.array_split(miss, BINS)):
+                features_PF = features.movedim(1, -1).flatten(0, 2)[mine_P]
+                order = by_density(method.contrast[name], features_PF, n)
+                miss = (truth_P[mine_P] != n)[order].numpy()
+                anchors = miss[: max(2, int(config.contrast.max_fraction * len(miss)))]
+                for place, part in enumerate([*np.array_split(miss, BINS), anchors]):
                     wrong[n - 1, place] += part.sum()
                     seen[n - 1, place] += len(part)
-                anchors = miss[: max(2, int(config.max_fraction * len(miss)))]
-                wrong[n - 1, BINS] += anchors.sum()
-                seen[n - 1, BINS] += len(anchors)
-    return np.divide(wrong, seen, out=np.full_like(wrong, np.nan), where=seen > 0)
+    return wrong, seen
 
 
 def draw(path: Path, runs_CB: np.ndarray, names: tuple[str, ...]) -> None:
@@ -96,21 +116,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--batches", type=int, default=20)
+    parser.add_argument("--pseudo-label", choices=["partner", "own", "mean"], help="[the run's]")
+    parser.add_argument("--phi", type=float, help="[the run's]")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    found = np.stack([errors_by_density(run, given.batches, given.data) for run in given.runs])
-    names = load_trained(given.runs[0], torch.device("cpu"), "latest").meta.class_names[1:]
+    counts, shares = [], []
+    for run in given.runs:
+        trained = load(run, given)
+        wrong, seen = errors(trained, given.batches, given.data)
+        counts.append(seen[:, :BINS].sum(axis=1))
+        shares.append(np.divide(wrong, seen, out=np.full_like(wrong, np.nan), where=seen > 0))
+    names = trained.meta.class_names[1:]
     print(
-        "| class | wrong among the anchors % | all reliable % | sparsest tenth % | densest tenth % |"
+        "| class | reliable pixels | wrong % | of the anchors % | sparsest tenth % | densest tenth % |"
     )
-    print("|---|---:|---:|---:|---:|")
+    print("|---|---:|---:|---:|---:|---:|")
     for number, name in enumerate(names):
-        mean = 100 * found[:, number].mean(axis=0)
-        cells = (mean[BINS], mean[:BINS].mean(), mean[0], mean[BINS - 1])
-        print(f"| {name} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
+        mean = 100 * np.mean([share[number] for share in shares], axis=0)
+        cells = (mean[:BINS].mean(), mean[BINS], mean[0], mean[BINS - 1])
+        pixels = np.mean([count[number] for count in counts])
+        print(f"| {name} | {pixels:.0f} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
     if given.out:
-        draw(given.out, found, names)
+        draw(given.out, np.stack(shares), names)
         print(f"\nwrote {given.out}")
 
 

@@ -33,8 +33,10 @@ def demo():
 
 def test_every_example_is_run_here():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "anchor_errors.py",
         "demo.py",
         "gradient_share.py",
+        "positiveness.py",
         "several_seeds.py",
     }
 
@@ -203,3 +205,51 @@ def test_gradient_share_compares_the_contrast_with_the_rest(tmp_path, monkeypatc
     ratios = [float(re.search(r"ratio ([\d.]+)", line)[1]) for line in lines]
     assert all(ratio > 0 for ratio in ratios)
     assert min(ratios[:2]) <= ratios[2] <= max(ratios[:2])
+
+
+def test_anchor_errors_counts_wrong_pseudo_labels_by_density(tmp_path, monkeypatch, capsys):
+    data = tiny.write_dataset(tmp_path / "data")
+    run = tmp_path / "run"
+    tiny.train(data, run, tiny.config("dacl", optim={"steps": 3}))
+    program = example("anchor_errors")
+    arguments = ["anchor_errors.py", str(run), "--batches", "2", "--out", str(tmp_path / "a.png")]
+    for more in ([], ["--pseudo-label", "mean", "--phi", "0.0"]):
+        monkeypatch.setattr(sys, "argv", [*arguments, *more])
+        program.main()
+        rows = [
+            line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if "|" in line
+        ]
+        assert [row[0].strip() for row in rows[2:]] == list(tiny.CLASS_NAMES[1:])
+    assert any(float(row[1]) > 0 for row in rows[2:])
+    for row in rows[2:]:
+        assert all(0 <= float(cell) <= 100 for cell in row[2:] if cell.strip() != "nan")
+    assert (tmp_path / "a.png").stat().st_size > 0
+
+    other = tmp_path / "cps"
+    tiny.train(data, other, tiny.config("cps", optim={"steps": 1}))
+    monkeypatch.setattr(sys, "argv", ["anchor_errors.py", str(other)])
+    with pytest.raises(SystemExit, match="no contrast"):
+        program.main()
+
+
+def test_positiveness_draws_the_figure_and_says_what_the_page_says(tmp_path, monkeypatch, capsys):
+    picture = tmp_path / "positiveness.png"
+    monkeypatch.setattr(sys, "argv", ["positiveness.py", "--out", str(picture)])
+    example("positiveness").main()
+    page = (EXAMPLES.parent / "docs" / "positiveness.md").read_text(encoding="utf-8")
+    printed, shown = (
+        {
+            cells[1].strip(): cells[2:-1]
+            for line in text.splitlines()
+            if len(cells := line.split("|")) == 7
+        }
+        for text in (capsys.readouterr().out, page)
+    )
+    assert len(printed) == 9  # seven readings, the headings and the rule below them
+    for reading, cells in printed.items():
+        for found, said in zip(cells, shown[reading], strict=True):
+            try:  # another machine may round another way
+                assert float(found) == pytest.approx(float(said), abs=0.02)
+            except ValueError:
+                assert found == said
+    assert picture.stat().st_size > 0

@@ -259,7 +259,7 @@ class Dacl(Cps):
         with torch.set_grad_enabled(weight > 0):  # without weight the bank fills, nothing else
             for name in self.network_names:
                 features = outputs[name].features
-                classes_BHW = self._reliable(name, outputs, batch, step)
+                classes_BHW = self.reliable(name, outputs, batch, step)
                 generator = stream(self.config.seed, "contrast", name, step, device=features.device)
                 results[name] = self.contrast[name](features, classes_BHW, generator)
         self._insertions = {name: result.insertion for name, result in results.items()}
@@ -273,7 +273,7 @@ class Dacl(Cps):
         )
 
     @torch.no_grad()
-    def _reliable(
+    def reliable(
         self, name: str, outputs: dict[str, UNetOutput], batch: Batch, step: int
     ) -> Int[Tensor, "B H W"]:
         """Class of every pixel of the decoder map, as annotated or as the network(s) asked are sure of."""

@@ -407,7 +407,7 @@ def test_the_entropy_rule_takes_the_most_certain_share():
     batch = tiny.batch()
     outputs = method.forward_networks(batch.images_BCHW)
     for step, kept in ((0, 0.2), (15, 0.6), (29, 0.9)):
-        classes = method._reliable("a", outputs, batch, step)
+        classes = method.reliable("a", outputs, batch, step)
         assert torch.equal(classes[:2], batch.labels_AHW[:, ::2, ::2])
         found = (classes[2:] >= 0).float().mean().item()
         assert kept - 0.01 < found < kept + 0.05  # pixels as uncertain as the last go with it
