@@ -1,7 +1,6 @@
 """The table of a sweep: a row for each value, held against the full method."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def sweep_table(
     network: str = "a",
     force: bool = False,
 ) -> SweepTable:
-    """The table of a sweep.
+    """The table of a sweep; differences are to the full method.
 
     Args:
         panels: what was swept.
@@ -129,130 +128,12 @@ def sweep_table(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepTable:
-    """What was found, as a table for reading and as data."""
-
-    table: Table
-    panels: tuple[Panel, ...]
-    results: Mapping[str, RowResult]
-    """Key -> row, with and without cells."""
-    measured: Mapping[str, Measured]
-    """Key -> row that has a cell."""
-    network: str
-
-    def json(self) -> dict[str, Any]:
-        """`protocol`, `provenance` and every number by parameter, value and seed; fractions of 1, voxels."""
-        head = result_json(
-            list(self.results.values()), list(self.measured.values()),
-            network=self.network, notes=self.table.notes,
-        )  # fmt: skip
-        return {**head, "rows": self._records(row_json)}
-
-    def csv(self) -> str:
-        """A line per parameter and value, units in the names, full precision."""
-        return csv_text(self._records(row_csv))
-
-    def write(self, out: Path) -> tuple[Path, ...]:
-        """`sweep.md`, `.tex`, `.csv`, `.json`, and `.png` where matplotlib is installed; the paths written."""
-        return write_files(out, "sweep", self.table, self.csv(), self.json(), self._draw)
-
-    def _records(
-        self, of: Callable[[RowResult, Measured | None], dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        return [
-            {
-                "parameter": panel.parameter,
-                "value": label,
-                "is_full_method": label == panel.full_label,
-                "is_papers_value": label == panel.paper_label,
-                **of(self.results[row.key], self.measured.get(row.key)),
-            }
-            for panel in self.panels
-            for label, row in zip(panel.labels, panel.rows, strict=True)
-        ]
-
-    def _draw(self, path: Path) -> None:
-        dots = [
-            SweepDots(
-                parameter=panel.parameter,
-                labels=panel.labels,
-                dice_percent_by_seed=tuple(
-                    percent_by_seed(self.measured[row.key]) if row.key in self.measured else ()
-                    for row in panel.rows
-                ),
-                full=panel.full_label,
-                paper=panel.paper_label,
-            )
-            for panel in self.panels
-        ]
-        draw_sweep(path, dots, title=self.table.title)
-
-
-def sweep_table(
-    panels: Sequence[Panel],
-    results: Mapping[str, RowResult],
-    *,
-    network: str = "a",
-    force: bool = False,
-) -> SweepTable:
-    """The table of a sweep; differences are to the full method.
-
-    Args:
-        panels: what was swept.
-        results: key of a row -> its cells, for every row of the panels.
-        network: the network judged.
-        force: make a table of runs that were not measured alike, and say so in it.
-
-    Raises:
-        DaclError: nothing was run, a row without a result, or runs that differ in more than the swept values and seeds.
-    """
-    rows = {row.key: row for panel in panels for row in panel.rows}
-    unknown = [key for key in rows if key not in results]
-    if unknown:
-        raise DaclError(f"no result of {', '.join(unknown)}", "run every row of the sweep")
-    ordered = [results[key] for key in rows]
-    unlike = check_alike(ordered, network=network, force=force)
-    [full] = [key for key, row in rows.items() if not row.settings]
-    measured = measure(ordered, network=network, reference=full)
-    found = {row.key: row for row in measured}
-    table = Table(
-        title=title_of(first_summary(measured), "sweep"),
-        columns=HEADINGS,
-        rows=tuple(
-            _cells(panel, label, results[row.key], found.get(row.key))
-            for panel in panels
-            for label, row in zip(panel.labels, panel.rows, strict=True)
-        ),
-        notes=(
-            *missing_notes(ordered),
-            f"one value at a time, all else as in the full method ({full}), which is in every panel",
-            *protocol_notes(ordered, measured, network),
-            *interval_lines(measured),
-            *claims(measured),
-            *(f"NOT COMPARABLE, forced: {line}" for line in unlike),
-        ),
-        numbers=frozenset(HEADINGS[2:]),
-    )
-    return SweepTable(
-        table=table,
-        panels=tuple(panels),
-        results={key: results[key] for key in rows},
-        measured=found,
-        network=network,
-    )
-
-
-def write_sweep(
-    out: Path,
-    panels: Sequence[Panel],
-    results: Mapping[str, RowResult],
-    *,
-    network: str = "a",
-    force: bool = False,
-) -> tuple[Path, ...]:
-    """The files of `sweep_table` with these arguments; the paths written."""
-    return sweep_table(panels, results, network=network, force=force).write(out)
+def write_sweep(out: Path, found: SweepTable) -> tuple[Path, ...]:
+    """`sweep.md`, `.tex`, `.csv`, `.json`, and `.png` where matplotlib is installed; the paths written."""
+    return write_files(
+        out, "sweep", found.table, found.csv, found.json,
+        lambda path: draw_sweep(path, found.dots, title=found.table.title),
+    )  # fmt: skip
 
 
 def _cells(

@@ -169,14 +169,6 @@ def test_a_mixture_is_refused_or_marked(tmp_path):
     assert "NOT COMPARABLE, forced: split_hash" in file.read_text(encoding="utf-8")
 
 
-def test_a_budget_may_be_swept(tmp_path):
+def test_a_budget_may_be_swept():
     found = panels(["optim.steps=500"], BASE)
-    write_sweep(tmp_path, sweep_table(found, results_of(found)))
-
-
-def test_the_table_is_there_without_files():
-    found = panels(["tau=0.2"], BASE)
-    table = sweep_table(found, results_of(found))
-    assert table.table.columns[:2] == ("parameter", "value")
-    assert [row["value"] for row in table.json()["rows"]] == ["0.2", "0.4"]
-    assert set(table.json()) >= {"protocol", "provenance"}
+    assert sweep_table(found, results_of(found)).table.rows[0][1] == "500"
