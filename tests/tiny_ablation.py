@@ -16,9 +16,9 @@ I = Row(key="I", title="cross pseudo supervision", settings={"method": "cps"})  
 VI = Row(key="VI", title="full", settings={"contrast": {"negatives_from": "pixels"}}, above="I")
 
 
-def write_dataset(root: Path) -> Path:
+def write_dataset(root: Path, *, seed: int = 0) -> Path:
     """Three patients to train on, one to validate on, two to test on."""
-    tiny.write_dataset(root, val=(*tiny.VAL, *TEST))
+    tiny.write_dataset(root, val=(*tiny.VAL, *TEST), seed=seed)
     split = {"name": "phantom", "train": tiny.TRAIN, "val": tiny.VAL, "test": TEST, "missing": ()}
     (root / "splits.json").write_text(json.dumps(split), encoding="utf-8")
     return root

@@ -68,7 +68,17 @@ def plan(
 
     Every row's first seed comes before any second seed: an ablation cut short still compares all rows. A row that
     stands twice (the full method, in each panel of a sweep) is run once.
+
+    Raises:
+        DaclError: a split without a labelled case to choose the checkpoint by, or to judge on.
     """
+    for use in ("val", "test"):
+        if not any(case.has_label for case in dataset.cases(getattr(dataset.split, use))):
+            raise DaclError(
+                f"{dataset.root} has no labelled {use} case; every cell is judged on test at the "
+                "checkpoint that was best on val",
+                "prepare the data with a --split that has both",
+            )
     patients = len(dataset.split.train)
     once = list({row.key: row for row in rows}.values())
     return tuple(

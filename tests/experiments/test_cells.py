@@ -145,7 +145,7 @@ def test_another_seed_is_refused(cell, data):
 
 
 def test_other_data_is_refused(cell, tmp_path):
-    data = tiny.write_dataset(tmp_path / "other", seed=1)
+    data = tiny_ablation.write_dataset(tmp_path / "other", seed=1)
     (other,) = tiny_ablation.cells(data, cell.run_dir.parent, rows=[tiny_ablation.I], seeds=[0])
     with pytest.raises(DaclError, match="was trained on tiny"):
         look(other)

@@ -1,0 +1,367 @@
+"""`dacl ablate`: a table of parts or of a parameter, over seeds; what is there already is not run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dacl.errors import DaclError
+from dacl_cli import console, recipe
+from dacl_cli.datasets import choose_dataset
+from dacl_cli.recipe import MACHINE, RUN
+from dacl_cli.stopping import stop_on_signal
+
+if TYPE_CHECKING:
+    from dacl.config import Config
+    from dacl.experiments.ablation import Row
+    from dacl.experiments.cells import Cell, Status
+    from dacl.experiments.launch import Machine, Outcome
+    from dacl.experiments.measured import RowResult
+    from dacl.experiments.sweep import Panel
+    from dacl.experiments.tables import Table
+
+TABLE = "The table"
+EXAMPLES = {
+    "--seeds": "--seeds 0,1,2",
+    "--rows": "--rows I,VI",
+    "--without": "--without bank,ms",
+}
+STOPPING = "stopping: each run saves after its step; once more to stop at once"
+
+
+def ablate(
+    what: Annotated[
+        Literal["components", "sweep"],
+        typer.Argument(help="Table 2's parts, one added at a time, or Fig. 5's parameters."),
+    ] = "components",
+    params: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PARAM=v1,v2",
+            help="Of a sweep: lambda_CL=0.1,0.5,ramp tau=0.2,0.4. [default: Fig. 5's]",
+            show_default=False,
+        ),
+    ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(help="Only these rows: I,VI. [default: all]", rich_help_panel=TABLE),
+    ] = None,
+    without: Annotated[
+        str | None,
+        typer.Option(
+            help="The full method and it without each of these: pcl, da, ms, bank, w; "
+            "bank+ms removes two at once.",
+            rich_help_panel=TABLE,
+        ),
+    ] = None,
+    upper_bound: Annotated[
+        bool,
+        typer.Option("--upper-bound", help="Fully supervised, as a row.", rich_help_panel=TABLE),
+    ] = False,
+    seeds: Annotated[str, typer.Option(help="Of every row.", rich_help_panel=TABLE)] = "0,1,2",
+    network: Annotated[
+        Literal["a", "b", "mean"], typer.Option(help="The network judged.", rich_help_panel=TABLE)
+    ] = "a",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Take finished runs of other settings too; the table says so.",
+            rich_help_panel=TABLE,
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="List the cells and the time they will take.", rich_help_panel=TABLE
+        ),
+    ] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the outcome as JSON.", rich_help_panel=TABLE)
+    ] = False,
+    labeled: recipe.Labeled = None,
+    data: recipe.Data = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of runs and tables. [default: `runs/<dataset>-ablation-<N>labeled`]",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    preset: recipe.Preset = None,
+    config: recipe.File = None,
+    set_: recipe.Assignments = None,
+    steps: recipe.Steps = None,
+    batch_labeled: recipe.BatchLabeled = None,
+    batch_unlabeled: recipe.BatchUnlabeled = None,
+    patch_size: recipe.PatchSize = None,
+    lr: recipe.Lr = None,
+    device: recipe.Device = None,
+    precision: recipe.Precision = None,
+    compile_: recipe.Compile = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Runs at once. [default: one per GPU, else 1]", rich_help_panel=MACHINE
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="CPU threads of each run. [default: cores / jobs]", rich_help_panel=MACHINE
+        ),
+    ] = None,
+) -> None:
+    """The parts of the method, or a parameter, compared over seeds.
+
+    Every cell is a run folder. The same command goes on where it was interrupted, and on a
+    finished table it only prints it.
+
+    dacl ablate
+
+    dacl ablate --without bank,ms
+
+    dacl ablate sweep tau=0.2,0.4,0.8
+    """
+    from dacl.data.prepared import PreparedDataset
+    from dacl.experiments.ablation import check_distinct
+    from dacl.experiments.cells import plan
+    from dacl.experiments.launch import machine
+
+    _check_options(what, params, rows, without, upper_bound)
+    numbers = _seeds(seeds)
+    flags = recipe.layer(
+        labeled=labeled, steps=steps, batch_labeled=batch_labeled, batch_unlabeled=batch_unlabeled,
+        patch_size=patch_size, lr=lr, device=device, precision=precision, compile_=compile_,
+    )  # fmt: skip
+    base = recipe.configuration(flags, preset, config, set_)
+    if base.method != "dacl":
+        raise DaclError(
+            f"an ablation takes the parts of dacl away, and method = {base.method!r} has none",
+            "leave the method away; the rows set it",
+        )
+    dataset = PreparedDataset.open(choose_dataset(data))
+    dataset.labeled(base.labeled)
+    panels = _panels(params or [], base) if what == "sweep" else ()
+    chosen = (
+        [row for panel in panels for row in panel.rows]
+        if panels
+        else _rows(base, rows, without, upper_bound)
+    )
+    once = list({row.key: row for row in chosen}.values())
+    check_distinct(once, base, patients=len(dataset.split.train))
+    folder = out or Path("runs") / f"{dataset.name}-ablation-{base.labeled}labeled"
+    cells = plan(once, numbers, base, dataset, folder)
+    found = _survey(cells, force)
+    share = machine(base.device, jobs, threads)
+    if dry_run:
+        with console.progress("timing a few steps") as report:
+            from dacl.experiments.estimate import estimate_seconds
+
+            seconds = estimate_seconds(found, dataset, share.threads, report)
+        _show_plan(found, seconds, share, folder, json_)
+        return
+
+    outcome = _run(found, folder, share)
+    stem = what if without is None else "without"
+    _conclude(cells, outcome, panels, folder, stem, network, force, json_)
+
+
+def _check_options(
+    what: str, params: list[str] | None, rows: str | None, without: str | None, upper_bound: bool
+) -> None:
+    if what != "sweep" and params:
+        raise DaclError(
+            f"{params[0]} is a parameter of a sweep",
+            f"dacl ablate sweep {' '.join(params)}; for all cells alike, --set KEY=VALUE",
+        )
+    of_components = {"--rows": rows, "--without": without, "--upper-bound": upper_bound or None}
+    given = [name for name, value in of_components.items() if value is not None]
+    if what == "sweep" and given:
+        raise DaclError(f"{given[0]} chooses among the parts, not among the values of a sweep",
+                        "leave it away, or leave sweep away")  # fmt: skip
+    if without is not None and len(given) > 1:
+        other = next(name for name in given if name != "--without")
+        raise DaclError(
+            f"--without makes a table of the full method and what is removed from it; {other} is "
+            "about the table of the parts added one by one",
+            "give one of the two",
+        )
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    words = _words("--seeds", text)
+    for word in words:
+        if not word.isdecimal():
+            raise DaclError(
+                f"--seeds: {word!r} is no seed", "write whole numbers from 0: --seeds 0,1,2"
+            )
+    return tuple(int(seed) for seed in _once("--seeds", [str(int(word)) for word in words]))
+
+
+def _words(option: str, text: str) -> list[str]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise DaclError(
+            f"{option} {text!r} names nothing", f"separate by commas, as in {EXAMPLES[option]}"
+        )
+    return words
+
+
+def _once(option: str, words: list[str]) -> list[str]:
+    twice = next((word for word in words if words.count(word) > 1), None)
+    if twice is not None:
+        raise DaclError(f"{option} names {twice} twice", "name each once")
+    return words
+
+
+def _rows(
+    base: Config, rows: str | None, without: str | None, upper_bound: bool
+) -> tuple[Row, ...]:
+    from dacl.experiments import ablation
+
+    if without is not None:
+        return ablation.without(base, _once("--without", _words("--without", without)))
+    if rows is None:
+        return ablation.components(upper_bound=upper_bound)
+    keys = _once("--rows", _words("--rows", rows))
+    chosen = ablation.choose(ablation.components(upper_bound=True), keys)
+    if upper_bound and ablation.ALL_LABELED not in keys:
+        chosen += ablation.components(upper_bound=True)[-1:]
+    return chosen
+
+
+def _panels(params: Sequence[str], base: Config) -> tuple[Panel, ...]:
+    from dacl.experiments.sweep import panels
+
+    return panels(params, base)
+
+
+def _survey(cells: Sequence[Cell], force: bool) -> list[tuple[Cell, Status]]:
+    """How far each cell is; with `force` finished runs of other settings are taken as they are."""
+    from dacl.experiments.cells import Status, look
+
+    found = []
+    for cell in cells:
+        try:
+            status = look(cell)
+        except DaclError:
+            if not (force and (cell.evaluation / "summary.json").is_file()):
+                raise
+            status = Status(state="done")
+        found.append((cell, status))
+    return found
+
+
+def _show_plan(
+    found: Sequence[tuple[Cell, Status]],
+    seconds: dict[str, float],
+    share: Machine,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    from dacl_cli.train_view import duration
+
+    total = sum(seconds.values()) / share.jobs
+    if as_json:
+        cells = [
+            {"cell": cell.name, "folder": cell.run_dir, "state": status.state, "step": status.step,
+             "steps": cell.config.optim.steps, "seconds": seconds[cell.name]}
+            for cell, status in found
+        ]  # fmt: skip
+        console.emit_json(
+            {"cells": cells, "jobs": share.jobs, "threads": share.threads, "seconds": total}
+        )
+        return
+    lines = [
+        (cell.name, str(status), cell.config.optim.steps,
+         duration(seconds[cell.name]) if seconds[cell.name] else None)
+        for cell, status in found
+    ]  # fmt: skip
+    console.table(("cell", "state", "steps", "training left"), lines, title=str(folder),
+                  right=("steps", "training left"))  # fmt: skip
+    done = sum(status.state == "done" for _, status in found)
+    console.say(
+        f"{done} of {len(found)} cells done; about {duration(total)} of training left, "
+        f"{share.jobs} at once, {share.threads} threads each; evaluation comes on top"
+    )
+
+
+def _run(found: Sequence[tuple[Cell, Status]], folder: Path, share: Machine) -> Outcome:
+    from dacl.experiments.launch import Outcome, launch
+    from dacl_cli.ablate_view import cells_view
+
+    todo = [cell for cell, status in found if status.state != "done"]
+    if not todo:
+        return Outcome(failed={}, unfinished={})
+    console.note(
+        f"{len(todo)} of {len(found)} cells to run, {share.jobs} at once -> {folder}", style=""
+    )
+    with stop_on_signal(STOPPING) as should_stop, cells_view(found) as view:
+        return launch(todo, folder, machine=share, listener=view, should_stop=should_stop)
+
+
+def _conclude(
+    cells: Sequence[Cell],
+    outcome: Outcome,
+    panels: Sequence[Panel],
+    folder: Path,
+    stem: str,
+    network: str,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write and print what is there, then what failed; the exit code says whether all of it is there."""
+    from dacl.experiments.cells import row_results
+    from dacl.experiments.launch import log_path
+    from dacl_cli.ablate_view import compact
+
+    results = row_results(cells, outcome.missing, network)
+    report: dict[str, Any] = {}
+    files: tuple[Path, ...] = ()
+    if any(result.runs for result in results.values()):
+        report, files, table = _written(results, panels, folder, stem, network, force)
+        if not as_json:
+            columns, lines = compact(table)
+            console.table(columns, lines, title=table.title, right=columns[2:])
+            for note in table.notes:
+                console.say(note, style="dim")
+    if as_json:
+        console.emit_json(
+            {**report, "files": files, "failed": outcome.failed, "unfinished": outcome.unfinished}
+        )
+    else:
+        for file in files:
+            console.say(str(file))
+    logs = {cell.name: log_path(folder, cell) for cell in cells}
+    for name, why in outcome.failed.items():
+        log = f" (log: {logs[name]})" if logs[name].exists() else ""
+        console.note(f"{name} failed: {why}{log}", style="red")
+    if outcome.unfinished:
+        console.note("stopped; the same command goes on", style="")
+        raise typer.Exit(130)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def _written(
+    results: Mapping[str, RowResult],
+    panels: Sequence[Panel],
+    folder: Path,
+    stem: str,
+    network: str,
+    force: bool,
+) -> tuple[dict[str, Any], tuple[Path, ...], Table]:
+    """The table as data, as files and as text."""
+    if panels:
+        from dacl.experiments.sweep import sweep_table, write_sweep
+
+        swept = sweep_table(panels, results, network=network, force=force)
+        return swept.json, write_sweep(folder, swept), swept.table
+    from dacl.experiments.ablation_table import ablation_table, write_ablation
+
+    found = ablation_table(list(results.values()), network=network, force=force)
+    return found.json(), write_ablation(folder, stem, found), found.table
