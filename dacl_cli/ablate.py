@@ -10,13 +10,12 @@ import typer
 
 from dacl.errors import DaclError
 from dacl_cli import console, recipe
+from dacl_cli.ablate_request import check_options, choose_rows, read_seeds
 from dacl_cli.datasets import choose_dataset
 from dacl_cli.recipe import MACHINE, RUN
 from dacl_cli.stopping import stop_on_signal
 
 if TYPE_CHECKING:
-    from dacl.config import Config
-    from dacl.experiments.ablation import Row
     from dacl.experiments.cells import Cell, Status
     from dacl.experiments.launch import Machine, Outcome
     from dacl.experiments.measured import RowResult
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
     from dacl.experiments.tables import Table
 
 TABLE = "The table"
-EXAMPLES = {
-    "--seeds": "--seeds 0,1,2",
-    "--rows": "--rows I,VI",
-    "--without": "--without bank,ms",
-}
 STOPPING = "stopping: each run saves after its step; once more to stop at once"
 
 
@@ -130,9 +124,10 @@ def ablate(
     from dacl.experiments.ablation import check_distinct
     from dacl.experiments.cells import plan
     from dacl.experiments.launch import machine
+    from dacl.experiments.sweep import panels as sweep_panels
 
-    _check_options(what, params, rows, without, upper_bound)
-    numbers = _seeds(seeds)
+    check_options(what, params, rows, without, upper_bound)
+    numbers = read_seeds(seeds)
     flags = recipe.layer(
         labeled=labeled, steps=steps, batch_labeled=batch_labeled, batch_unlabeled=batch_unlabeled,
         patch_size=patch_size, lr=lr, device=device, precision=precision, compile_=compile_,
@@ -143,15 +138,18 @@ def ablate(
             f"an ablation takes the parts of dacl away, and method = {base.method!r} has none",
             "leave the method away; the rows set it",
         )
+    if base.seed:
+        raise DaclError(
+            f"seed = {base.seed} is set, and an ablation runs every row under --seeds {seeds}",
+            f"leave it away, or give --seeds {base.seed}",
+        )
     dataset = PreparedDataset.open(choose_dataset(data))
     dataset.labeled(base.labeled)
-    panels = _panels(params or [], base) if what == "sweep" else ()
-    chosen = (
-        [row for panel in panels for row in panel.rows]
-        if panels
-        else _rows(base, rows, without, upper_bound)
+    panels = sweep_panels(params or [], base) if what == "sweep" else ()
+    chosen = [row for panel in panels for row in panel.rows] or choose_rows(
+        base, rows, without, upper_bound
     )
-    once = list({row.key: row for row in chosen}.values())
+    once = list({row.key: row for row in chosen}.values())  # every panel has the full method
     check_distinct(once, base, patients=len(dataset.split.train))
     folder = out or Path("runs") / f"{dataset.name}-ablation-{base.labeled}labeled"
     cells = plan(once, numbers, base, dataset, folder)
@@ -168,76 +166,6 @@ def ablate(
     outcome = _run(found, folder, share)
     stem = what if without is None else "without"
     _conclude(cells, outcome, panels, folder, stem, network, force, json_)
-
-
-def _check_options(
-    what: str, params: list[str] | None, rows: str | None, without: str | None, upper_bound: bool
-) -> None:
-    if what != "sweep" and params:
-        raise DaclError(
-            f"{params[0]} is a parameter of a sweep",
-            f"dacl ablate sweep {' '.join(params)}; for all cells alike, --set KEY=VALUE",
-        )
-    of_components = {"--rows": rows, "--without": without, "--upper-bound": upper_bound or None}
-    given = [name for name, value in of_components.items() if value is not None]
-    if what == "sweep" and given:
-        raise DaclError(f"{given[0]} chooses among the parts, not among the values of a sweep",
-                        "leave it away, or leave sweep away")  # fmt: skip
-    if without is not None and len(given) > 1:
-        other = next(name for name in given if name != "--without")
-        raise DaclError(
-            f"--without makes a table of the full method and what is removed from it; {other} is "
-            "about the table of the parts added one by one",
-            "give one of the two",
-        )
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    words = _words("--seeds", text)
-    for word in words:
-        if not word.isdecimal():
-            raise DaclError(
-                f"--seeds: {word!r} is no seed", "write whole numbers from 0: --seeds 0,1,2"
-            )
-    return tuple(int(seed) for seed in _once("--seeds", [str(int(word)) for word in words]))
-
-
-def _words(option: str, text: str) -> list[str]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    if not words:
-        raise DaclError(
-            f"{option} {text!r} names nothing", f"separate by commas, as in {EXAMPLES[option]}"
-        )
-    return words
-
-
-def _once(option: str, words: list[str]) -> list[str]:
-    twice = next((word for word in words if words.count(word) > 1), None)
-    if twice is not None:
-        raise DaclError(f"{option} names {twice} twice", "name each once")
-    return words
-
-
-def _rows(
-    base: Config, rows: str | None, without: str | None, upper_bound: bool
-) -> tuple[Row, ...]:
-    from dacl.experiments import ablation
-
-    if without is not None:
-        return ablation.without(base, _once("--without", _words("--without", without)))
-    if rows is None:
-        return ablation.components(upper_bound=upper_bound)
-    keys = _once("--rows", _words("--rows", rows))
-    chosen = ablation.choose(ablation.components(upper_bound=True), keys)
-    if upper_bound and ablation.ALL_LABELED not in keys:
-        chosen += ablation.components(upper_bound=True)[-1:]
-    return chosen
-
-
-def _panels(params: Sequence[str], base: Config) -> tuple[Panel, ...]:
-    from dacl.experiments.sweep import panels
-
-    return panels(params, base)
 
 
 def _survey(cells: Sequence[Cell], force: bool) -> list[tuple[Cell, Status]]:

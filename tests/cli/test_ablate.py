@@ -359,6 +359,7 @@ def test_forced_cells_of_other_settings_are_named_in_the_table(ablate, copy, her
         (["--labeled", 9], "9 labeled patients asked for", "--labeled from 1 to 3"),
         (["--labeled", 3, "--upper-bound", "--rows", "labeled-only"],
          "rows labeled-only and all-labeled are the same", "--rows"),
+        (["--set", "seed=5"], "seed = 5 is set", "--seeds 5"),
         (["--set", "method=cps"], "method = 'cps'", "the rows set it"),
         (["--set", "contrast.bank_size=0"], "rows IV and V are the same configuration", "--rows"),
     ],
