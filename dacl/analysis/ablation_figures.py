@@ -113,9 +113,11 @@ def _draw_dice(axes: "Axes", rows: Sequence[RowDots]) -> None:
 def _draw_differences(axes: "Axes", rows: Sequence[RowDots], to: str) -> None:
     axes.axvline(0, color="black", linewidth=0.9)
     axes.set_xlabel(f"difference to {to}, points of Dice")
+    # Rows apart would set the scale for the others; alone they are the scale.
+    alone = all(row.apart for row in rows if row.difference is not None)
     for y, row in enumerate(rows):
         found = row.difference
-        if found is None or row.apart:
+        if found is None or (row.apart and not alone):
             continue
         color = MARKED if found.excludes_zero else PLAIN
         axes.errorbar(

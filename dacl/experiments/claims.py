@@ -82,8 +82,9 @@ def _claim(found: Comparison) -> str:
 
 
 def power_of_row(row: Measured) -> dict[str, PowerStatement]:
-    """Key of another row -> seeds needed: the row above, and row I for the whole method."""
-    asked = [row.above, row.reference if row.key in ("VI", ANCHORS) else None]
+    """Key of another row -> seeds needed: the row above, and row I for the whole method or where no row is above."""
+    to_reference = row.key in ("VI", ANCHORS) or row.above is None
+    asked = [row.above, row.reference if to_reference else None]
     statements = {}
     for found in asked:
         spread = None if found is None else found.difference.std_over_seeds
@@ -99,6 +100,8 @@ def power_lines(rows: Sequence[Measured]) -> list[str]:
         for row in rows
         for to, statement in power_of_row(row).items()
     ]
+    if not any(row.above or row.reference for row in rows):
+        return []
     if not lines:
         return [
             "seeds needed to resolve a difference: two seeds at least are needed to say how many"

@@ -90,6 +90,11 @@ def test_rows_hold_seeds_means_printed_numbers_and_differences(drawn):
     assert figure.get_suptitle() == "acdc, test: ablation"
 
 
+def test_rows_apart_are_drawn_where_there_are_no_others(drawn):
+    figure = drawn(draw_rows, ROWS[:2], title="t", difference_to="I")
+    assert colors(figure.axes[1]) == [MARKED]
+
+
 def test_no_label_covers_another_or_leaves_the_picture(drawn):
     figure = drawn(draw_rows, ROWS * 3, title="t", difference_to="I")
     dice, differences = figure.axes[:2]

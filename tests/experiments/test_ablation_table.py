@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dacl.errors import DaclError
-from dacl.experiments.ablation import ALL_LABELED, components, without
+from dacl.experiments.ablation import ALL_LABELED, LABELED_ONLY, components, without
 from dacl.experiments.ablation_table import (
     RowResult,
     ablation_table,
@@ -130,6 +130,14 @@ def test_seeds_needed_come_from_the_spread_of_the_difference():
     assert not any(note.startswith("III to I:") for note in found.table.notes)
     full = [made_results.row(ROWS["I"], I_SP), made_results.row(ROWS["VI"], III_SP)]
     assert any(note.startswith("VI to I: ") for note in ablation_table(full).table.notes)
+
+
+def test_without_a_row_above_the_seeds_needed_are_those_against_cps():
+    rows = [made_results.row(ROWS[LABELED_ONLY], III_SP), made_results.row(ROWS["I"], I_SP)]
+    notes = ablation_table(rows).table.notes
+    assert any(note.startswith(f"{LABELED_ONLY} to I: ") for note in notes)
+    alone = ablation_table(rows[1:]).table.notes
+    assert not any("seeds needed" in note or "two seeds" in note for note in alone)
 
 
 def test_the_printed_numbers_stand_beside_ours_and_say_their_labels():
