@@ -145,14 +145,24 @@ class ContrastConfig(_Frozen):
     """Where w_i of Eq. 9 acts: not at all, `outside` the logarithm and detached, inside it with gradient, inside it
     and in the denominator, or in the loss that Claim 1 is true for. docs/positiveness.md compares them."""
     tau_w: Positive = 0.4
-    """Temperature of the softmax of Eq. 9."""
+    """Temperature of the softmax of Eq. 9 (paper: none printed, which is 1). Changing tau leaves it as it is."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ContrastConfig":
         if not self.scales or list(self.scales) != sorted(set(self.scales)):
             raise ValueError("scales must be strictly ascending, k_1 < k_2 < ... (Eq. 4)")
-        if self.bank_size == 0 and self.density_from == "bank":
-            raise ValueError("density_from = 'bank' needs a bank: set bank_size above 0")
+        if self.density_from == "bank" and self.bank_size <= max(self.scales):
+            raise ValueError(
+                f"density_from = 'bank' needs a bank of more than max(scales) = {max(self.scales)} features"
+            )
+        if self.positiveness == "claim1" and self.tau_w == self.tau:
+            raise ValueError(
+                "positiveness = 'claim1' has no gradient where tau_w = tau: set another tau_w"
+            )
+        if self.positiveness == "inside_denominator" and self.denominator == "decoupled":
+            raise ValueError(
+                "positiveness = 'inside_denominator' needs denominator = 'with_positive': decoupled, w has no gradient"
+            )
         return self
 
 
@@ -207,11 +217,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "literal": {
         "contrast": {
             "unit": "class",
-            "max_fraction": 0.5,
             "bank": "shared",
             "denominator": "decoupled",
             "reduction": "sum",
             "positiveness": "inside_attached",
+            "tau_w": 1.0,
         },
     },
     # DGCL (Wang et al., CVPR 2023), from which density and sampling come; docs/decisions.md lists each gap.
@@ -303,9 +313,9 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         return f"unknown configuration key {path!r}", (
             f"did you mean {near[0]!r}?" if near else f"keys: {', '.join(known_keys())}"
         )
-    return f"configuration key {path} = {first['input']!r}: {first['msg']}", (
-        "see docs/configuration.md for the range of every key"
-    )
+    said = first["msg"].removeprefix("Value error, ")
+    where = f"section {path}" if path in SECTIONS else f"key {path} = {first['input']!r}"
+    return f"configuration {where}: {said}", "see docs/configuration.md for the range of every key"
 
 
 def known_keys() -> list[str]:
@@ -317,10 +327,7 @@ def known_keys() -> list[str]:
 
 
 def recipe(config: Config) -> dict[str, Any]:
-    """`{"optim.steps": 1500, ...}`: what makes runs alike but for chance.
-
-    All values except seed, machine and journal, and the sections that the method does not read.
-    """
+    """`{"optim.steps": 1500, ...}`: all but seed, machine, journal, and sections that the method does not read."""
     values = config.model_dump(
         mode="json",
         exclude={

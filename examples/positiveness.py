@@ -3,8 +3,9 @@
     python examples/positiveness.py --out docs/images/positiveness.png
 
 One class with the paper's numbers: 256 anchors around a centre and 512 negatives around three others, D = 64,
-tau = tau_w = 0.4. The pull on an anchor is -dL/du_i, the derivative of the loss by its cosine u_i to the centre. Its
-share is given in units of the mean pull without w: 1 is what an anchor gets when all are pulled alike.
+tau = 0.4, tau_w = 0.4 or, where Eq. 9 is taken as printed, 1. The pull on an anchor is -dL/du_i, the derivative of the
+loss by its cosine u_i to the centre. Its share is given in units of the mean pull without w: 1 is what an anchor gets
+when all are pulled alike.
 """
 
 import argparse
@@ -23,9 +24,10 @@ ANCHORS, NEGATIVES, WIDTH, TAU = 256, 512, 64, 0.4
 STYLES = {
     "none": ("w = 1 (row V)", "black", "-", TAU),
     "outside": ("outside, detached (default)", "#0072B2", "-", TAU),
-    "inside_detached": ("inside, detached (as printed)", "#E69F00", ":", TAU),
-    "inside_attached": ("inside, with gradient (as printed)", "#D55E00", "--", TAU),
-    "inside_denominator": ("inside and in the denominator", "#009E73", "-.", TAU),
+    "inside_detached": ("inside, detached (as printed)", "#E69F00", ":", 1.0),
+    "inside_attached": ("inside, with gradient (as printed)", "#D55E00", "--", 1.0),
+    "inside_attached_sharp": ("the same at tau_w = tau", "#D55E00", "-.", TAU),
+    "inside_denominator": ("inside and in the denominator", "#009E73", "--", TAU),
     "claim1": ("Claim 1's loss, tau_w = tau", "#CC79A7", "-", TAU),
     "claim1_sharp": ("Claim 1's loss, tau_w = tau / 2", "#CC79A7", "--", TAU / 2),
 }

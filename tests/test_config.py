@@ -174,11 +174,23 @@ def test_the_readings_hold_the_settings_they_are_named_after():
     assert (literal.positiveness, literal.bank, literal.unit) == (
         "inside_attached", "shared", "class"
     )  # fmt: skip
+    assert literal.tau_w == 1.0  # Eq. 9 prints no temperature
 
 
-def test_neighbours_from_a_bank_need_one():
-    with pytest.raises(DaclError, match="needs a bank"):
-        resolve("small", {"contrast": {"bank_size": 0, "density_from": "bank"}})
+@pytest.mark.parametrize(
+    ("contrast", "said"),
+    [
+        ({"bank_size": 0, "density_from": "bank"}, "needs a bank of more than max"),
+        ({"bank_size": 32, "density_from": "bank"}, "= 32 features"),
+        ({"positiveness": "claim1"}, "no gradient where tau_w = tau"),
+        ({"positiveness": "inside_denominator", "denominator": "decoupled"}, "with_positive"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused_in_one_line(contrast, said):
+    with pytest.raises(DaclError, match=said) as error:
+        resolve("small", {"contrast": contrast})
+    assert error.value.message.startswith("configuration section contrast: ")
+    assert len(error.value.message) < 200
 
 
 def test_a_recipe_leaves_out_chance_machine_and_what_the_method_does_not_read():

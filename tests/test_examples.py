@@ -213,7 +213,7 @@ def test_anchor_errors_counts_wrong_pseudo_labels_by_density(tmp_path, monkeypat
     tiny.train(data, run, tiny.config("dacl", optim={"steps": 3}))
     program = example("anchor_errors")
     arguments = ["anchor_errors.py", str(run), "--batches", "2", "--out", str(tmp_path / "a.png")]
-    for more in ([], ["--pseudo-label", "mean", "--phi", "0.0"]):
+    for more in (["--unlabeled-only"], ["--pseudo-label", "mean", "--phi", "0.0"]):
         monkeypatch.setattr(sys, "argv", [*arguments, *more])
         program.main()
         rows = [
@@ -245,7 +245,7 @@ def test_positiveness_draws_the_figure_and_says_what_the_page_says(tmp_path, mon
         }
         for text in (capsys.readouterr().out, page)
     )
-    assert len(printed) == 9  # seven readings, the headings and the rule below them
+    assert len(printed) == 10  # eight readings, the headings and the rule below them
     for reading, cells in printed.items():
         for found, said in zip(cells, shown[reading], strict=True):
             try:  # another machine may round another way

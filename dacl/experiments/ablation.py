@@ -46,6 +46,9 @@ class Row:
             patients: training patients of the split, for the row that has all their labels.
         """
         values = merge(base.model_dump(mode="json"), {**self.settings, "seed": seed})
+        contrast = values["contrast"]
+        if contrast["bank_size"] == 0 and contrast["density_from"] == "bank":
+            contrast["density_from"] = "batch"  # a part of the bank goes with it
         if self.key == ALL_LABELED:
             assert patients is not None
             values["labeled"] = patients

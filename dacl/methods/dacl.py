@@ -109,7 +109,7 @@ class DensityContrast(nn.Module):
             & self._enough_neighbours(candidate_valid_CK)
         )
         loss = contrastive_loss(losses_CQ, weights_CQ, active_C, config.reduction)
-        # units stand in random order: the first are a random subset
+        # pixels stand in random order: the first are a random subset (of class vectors there are never so many)
         insertion = (t[:, : config.bank_insert] for t in (fixed_CMD, density_CM, units.valid_CM))
         return ContrastTerm(
             loss,
@@ -217,6 +217,9 @@ class DensityContrast(nn.Module):
     ) -> dict[str, Tensor]:
         filled_C = self.bank.valid_CL.sum(dim=1).float()
         anchor_density_CQ = density_CM.gather(1, anchors.index_CM)
+        spread_C = _masked_mean((log_w_CQ.exp() - 1).square(), anchors.valid_CM).sqrt()
+        if self.config.positiveness == "none":
+            spread_C = spread_C * torch.nan  # w is not used
         key_density_CS = density_CM.gather(1, keys.index_CM)
         return {
             "reliable": units.reliable_C.float(),
@@ -226,7 +229,7 @@ class DensityContrast(nn.Module):
             "anchor_density": _masked_mean(anchor_density_CQ, anchors.valid_CM),
             "key_density": _masked_mean(key_density_CS, keys.valid_CM),
             "positiveness": _masked_mean(cosine_CQ, anchors.valid_CM),
-            "weight_spread": _masked_mean((log_w_CQ.exp() - 1).square(), anchors.valid_CM).sqrt(),
+            "weight_spread": spread_C,
         }
 
 

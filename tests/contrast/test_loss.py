@@ -255,15 +255,14 @@ def test_claim_1_is_the_minimum_of_its_own_loss():
     )
 
 
-def test_claim_1_does_not_hold_for_eq_10():
-    """The loss over negatives has no minimum at s_i = w_i / sum w: there its gradient pulls every anchor on."""
+@pytest.mark.parametrize("reading", ["none", "outside", "inside_attached", "inside_denominator"])
+def test_claim_1_does_not_hold_for_eq_10(reading):
+    """Where s_i = w_i / sum w the loss over negatives has no minimum: unless w is differentiable, all are pulled on."""
     _, mass, log_w, valid = case(3, [6])
     at_claim = (log_w.detach() * 0.4).requires_grad_()  # softmax of it / tau is w / sum w
-    losses, weights = anchor_losses(at_claim / 0.4, mass, log_w.detach(), valid, "outside")
-    pull = torch.autograd.grad(
-        contrastive_loss(losses, weights, torch.ones(1, dtype=torch.bool)), at_claim
-    )[0]
-    assert (pull < 0).all()
+    pull = gradient(reading, at_claim, mass, log_positiveness(at_claim, valid, 0.4), valid)
+    assert pull.abs().min().item() > 1e-3
+    assert (pull < 0).all() == (reading != "inside_attached")
 
 
 @given(seed=st.integers(0, 10_000), sizes=st.lists(st.integers(0, 6), min_size=1, max_size=3))
@@ -272,6 +271,23 @@ def test_claim_1_has_no_gradient_when_w_comes_from_the_same_logits(seed, sizes):
     assert gradient("claim1", cosine, mass, log_w, valid).abs().max().item() < 1e-6
     hotter = gradient("claim1", cosine, mass, log_w, valid, tau=1.0)
     assert (hotter.abs().sum() > 1e-6) == any(size > 1 for size in sizes)
+
+
+def test_claim_1_sharpened_pulls_the_near_anchors_and_pushes_the_far_ones():
+    cosine = torch.linspace(-0.2, 0.9, 20).unsqueeze(0).requires_grad_()
+    valid = torch.ones(1, 20, dtype=torch.bool)
+    log_w = log_positiveness(cosine, valid, 0.2)
+    found = gradient("claim1", cosine, torch.zeros(1, 20), log_w, valid)[0]
+    assert found[-1] < 0 < found[0]
+
+
+def test_inside_the_denominator_and_decoupled_is_no_weight():
+    cosine, mass, log_w, valid = case(5, [6])
+    found, plain = (
+        gradient(reading, cosine, mass, log_w, valid, decoupled=True)
+        for reading in ("inside_denominator", "none")
+    )
+    assert torch.equal(found, plain)
 
 
 def test_the_sum_of_eq_10_is_the_mean_times_what_was_summed():

@@ -96,6 +96,23 @@ def test_unknown_names_list_the_known_ones():
     assert [row.key for row in choose(components(), ["VI", "I"])] == ["I", "VI"]
 
 
+@pytest.mark.parametrize("preset", ["small+literal", "small+dgcl"])
+def test_every_row_exists_under_the_presets_that_are_readings(preset):
+    base = resolve(preset)
+    for row in (*components(), *without(base, list(PARTS))):
+        assert row.config(base, 1).seed == 1
+    without_bank = {row.key: row.config(base, 0) for row in without(base, ["bank"])}["without-bank"]
+    assert without_bank.contrast.bank_size == 0
+    assert without_bank.contrast.density_from != "bank"
+
+
+def test_dgcl_has_no_positiveness_to_add():
+    base = resolve("small+dgcl")
+    with pytest.raises(DaclError, match="rows V and VI are the same configuration"):
+        check_distinct(components(), base, patients=50)
+    check_distinct(components()[:-2], base, patients=50)
+
+
 def test_two_rows_of_one_configuration_are_refused():
     check_distinct(components(upper_bound=True), BASE, patients=50)
     flat = resolve("small", {"contrast": {"positiveness": "none"}})

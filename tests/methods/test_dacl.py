@@ -468,3 +468,45 @@ def test_the_readings_that_are_presets_train(preset):
     history = tiny.train(method, 3)
     assert all(math.isfinite(value) for parts in history for value in parts.values())
     assert history[-1]["contrast"] != 0
+
+
+@pytest.mark.parametrize("unit", ["pixel", "class"])
+def test_the_scale_of_the_projected_features_does_not_matter(unit):
+    """Everything after the head reads directions: a head that is ten times larger gives the same loss."""
+    classes = torch.randint(0, 4, (3, 12, 12), generator=generator())
+    features = torch.randn(3, 8, 12, 12, generator=generator())
+    losses = []
+    for scale in (1.0, 10.0):
+        module = contrast_of(unit=unit)
+        with torch.no_grad():
+            for parameter in module.head.layers[-1].parameters():
+                parameter *= scale
+        losses.append(module(features, classes, generator()).loss.item())
+    assert losses[0] > 0
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_pixel_negatives_are_n_p_and_background_negatives_their_own_number():
+    classes = torch.randint(0, 4, (2, 20, 20), generator=generator())
+    features = torch.randn(2, 8, 20, 20, generator=generator())
+    counts = {}
+    for source in ("pixels", "anchors"):
+        module = contrast_of(negatives_from=source, negatives=50, background_negatives=20)
+        counts[source] = module._units(features, classes, generator()).others_XRD.shape[:2]
+    assert counts == {"pixels": (3, 50), "anchors": (1, 20)}
+
+
+def test_of_an_odd_number_of_class_vectors_the_larger_half_are_keys():
+    module = contrast_of(unit="class")
+    valid = torch.tensor([[True] * 5, [True] * 4 + [False], [False] * 5])
+    units = Units(random_units(0, 3, 5, D), valid, valid.sum(dim=1), valid[:1], valid[:1])
+    anchors, keys = module._anchors_and_keys(torch.rand(3, 5), units, generator())
+    assert anchors.valid_CM.sum(dim=1).tolist() == [5, 4, 0]
+    assert keys.valid_CM.sum(dim=1).tolist() == [3, 2, 0]
+
+
+def test_without_positiveness_its_spread_is_undefined():
+    settings = tiny.config(warmup_fraction=0.0, positiveness="none")
+    found = tiny.build(settings).losses(tiny.batch(), 29).diagnostics
+    assert found["weight_spread"].isnan().all()
+    assert found["anchors"].sum() > 0
