@@ -27,6 +27,7 @@ class DifferenceDots:
     low: float
     high: float
     excludes_zero: bool
+    """With the interval over seeds alone too: may be claimed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ def _draw_differences(axes: "Axes", rows: Sequence[RowDots], to: str) -> None:
         axes.errorbar(
             found.points, y, xerr=[[found.points - found.low], [found.high - found.points]],
             fmt="s", color=color, markersize=5.5, capsize=3,
-            label="95 % interval without zero" if found.excludes_zero else "95 % interval: no claim",
+            label="95 % interval: a claim" if found.excludes_zero else "95 % interval: no claim",
         )  # fmt: skip
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from dacl.experiments.ablation import ANCHORS
 from dacl.experiments.measured import Comparison, Measured
-from dacl.experiments.paired import coverage_bound
+from dacl.experiments.paired import LEAST_SEEDS, Difference, coverage_bound, off_zero
 from dacl.experiments.power import DIFFERENCES, MOST, PowerStatement, power_statement
 
 SIGN = "*"
-"""Marks a difference whose interval excludes zero."""
+"""Marks a difference that may be claimed: `Difference.excludes_zero`."""
 ENOUGH_SEEDS = 6
 """From here on the interval is not bound to cover less than 95 %."""
 
@@ -43,7 +43,8 @@ def interval_lines(rows: Sequence[Measured]) -> list[str]:
         ]
     lines = [
         "[ ]: 95 % bootstrap interval of the difference, patients and seeds both drawn anew (crossed), frames of a "
-        f"patient averaged first; {SIGN}: it excludes zero. No correction for the number of comparisons"
+        f"patient averaged first; {SIGN}: it excludes zero, as does the 95 % t interval over the seeds' differences, "
+        f"from at least {LEAST_SEEDS} seeds. No correction for the number of comparisons"
     ]
     few = [
         f"{100 * coverage_bound(n):.3g} % from {n} seeds" for n in counts if 1 < n < ENOUGH_SEEDS
@@ -68,10 +69,9 @@ def claims(rows: Sequence[Measured]) -> list[str]:
 
 def _claim(found: Comparison) -> str:
     difference = found.difference
-    if len(found.seeds) == 1:
-        return f"nothing may be claimed against {found.to}: one seed"
-    if not difference.excludes_zero:
-        return f"nothing may be claimed against {found.to}: the interval includes zero"
+    why = _why_no_claim(difference)
+    if why is not None:
+        return f"nothing may be claimed against {found.to}: {why}"
     side = "above" if difference.mean > 0 else "below"
     same_sign = sum((gain > 0) == (difference.mean > 0) for gain in difference.by_seed)
     return (
@@ -79,6 +79,21 @@ def _claim(found: Comparison) -> str:
         f"{len(found.seeds)} seeds, better for {difference.better_patients} of "
         f"{difference.patients} patients"
     )
+
+
+def _why_no_claim(difference: Difference) -> str | None:
+    """None where it may be claimed."""
+    n, over_seeds = len(difference.by_seed), difference.ci95_over_seeds
+    if over_seeds is None:
+        return "one seed"
+    if n < LEAST_SEEDS:
+        return f"{n} seeds and not {LEAST_SEEDS}"
+    if not off_zero(difference.ci95_over_patients_and_seeds):
+        return "the interval includes zero"
+    if not off_zero(over_seeds):
+        low, high = over_seeds
+        return f"the t interval over seeds includes zero, [{points(low)}, {points(high)}]"
+    return None
 
 
 def power_of_row(row: Measured) -> dict[str, PowerStatement]:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 from dacl.errors import DaclError
 
 RESAMPLES = 10_000
 SEED = 0
+LEAST_SEEDS = 3
+"""A difference seen with fewer seeds excludes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +45,34 @@ class Difference:
         return float(np.std(self.by_seed, ddof=1)) if len(self.by_seed) > 1 else None
 
     @property
+    def ci95_over_seeds(self) -> tuple[float, float] | None:
+        """Student's t interval of `by_seed`, n - 1 degrees of freedom: these patients, other seeds; None for one."""
+        if self.std_over_seeds is None:
+            return None
+        n = len(self.by_seed)
+        half = float(stats.t.ppf(0.975, n - 1)) * self.std_over_seeds / n**0.5
+        return self.mean - half, self.mean + half
+
+    @property
     def excludes_zero(self) -> bool:
-        """Whether more than one seed was seen and `ci95_over_patients_and_seeds` lies on one side of 0."""
-        low, high = self.ci95_over_patients_and_seeds
-        return len(self.by_seed) > 1 and (low > 0 or high < 0)
+        """Whether `ci95_over_patients_and_seeds` and `ci95_over_seeds`, of `LEAST_SEEDS` or more, both lie off 0.
+
+        The bootstrap alone is too narrow for few seeds where they are the larger spread, and the t interval knows
+        nothing of other patients.
+        """
+        over_seeds = self.ci95_over_seeds
+        return (
+            over_seeds is not None
+            and len(self.by_seed) >= LEAST_SEEDS
+            and off_zero(over_seeds)
+            and off_zero(self.ci95_over_patients_and_seeds)
+        )
+
+
+def off_zero(interval: tuple[float, float]) -> bool:
+    """Whether it lies on one side of 0 and does not touch it."""
+    low, high = interval
+    return low > 0 or high < 0
 
 
 def coverage_bound(seeds: int) -> float:

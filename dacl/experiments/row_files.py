@@ -107,6 +107,7 @@ def _difference_json(found: Comparison | None) -> dict[str, Any] | None:
         "seeds": list(found.seeds),
         **asdict(difference),
         "std_over_seeds": difference.std_over_seeds,
+        "ci95_over_seeds": difference.ci95_over_seeds,
         "excludes_zero": difference.excludes_zero,
     }
 
@@ -135,16 +136,19 @@ def row_csv(result: RowResult, row: Measured | None) -> dict[str, Any]:
 
 
 def _difference_csv(name: str, found: Comparison | None) -> dict[str, Any]:
-    values: list[Any] = [None] * 9
+    values: list[Any] = [None] * 11
     if found is not None:
         difference = found.difference
-        bounds = (*difference.ci95_over_patients_and_seeds, *difference.ci95_over_patients)
+        over_seeds = difference.ci95_over_seeds or (None, None)
+        bounds = (
+            *difference.ci95_over_patients_and_seeds, *difference.ci95_over_patients, *over_seeds
+        )  # fmt: skip
         values = [
             found.to, len(found.seeds), 100 * difference.mean,
-            _scaled(difference.std_over_seeds, 100), *(100 * bound for bound in bounds),
+            _scaled(difference.std_over_seeds, 100), *(_scaled(bound, 100) for bound in bounds),
             difference.excludes_zero,
         ]  # fmt: skip
-    intervals = ("ci95_over_patients_and_seeds", "ci95_over_patients")
+    intervals = ("ci95_over_patients_and_seeds", "ci95_over_patients", "ci95_over_seeds")
     names = [
         f"to_{name}_row", f"to_{name}_pairs", f"to_{name}_dice_points_mean",
         f"to_{name}_dice_points_std_over_seeds",

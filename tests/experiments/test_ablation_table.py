@@ -87,6 +87,37 @@ def test_nothing_is_claimed_where_the_interval_holds_zero():
     assert any("in at most 75 % from 3 seeds" in note for note in notes)
 
 
+def test_seeds_that_agree_in_sign_alone_are_no_claim():
+    # II - I by seed +1, +2, +6 for every patient: the bootstrap is off 0, the t interval is not
+    uneven = I_SP + np.array([[0.01], [0.02], [0.06]])
+    found = ablation_table(
+        [made_results.row(ROWS["I"], I_SP), made_results.row(ROWS["II"], uneven)]
+    )
+    assert cell(found, "II", "to row above") == "+3.00 [+1.00, +6.00]"
+    assert (
+        "II: nothing may be claimed against I: the t interval over seeds includes zero, [-3.57, +9.57]"
+        in found.table.notes
+    )
+    [line] = [note for note in found.table.notes if note.startswith("[ ]")]
+    assert "*: it excludes zero, as does the 95 % t interval" in line
+    of_csv = list(csv.DictReader(io.StringIO(found.csv())))[1]
+    assert float(of_csv["to_above_dice_points_ci95_over_seeds_low"]) == pytest.approx(
+        -3.572, abs=1e-3
+    )
+    assert of_csv["to_above_excludes_zero"] == "False"
+    of_json = found.json()["rows"][1]["difference_to_row_above"]
+    assert of_json["ci95_over_seeds"] == pytest.approx([-0.03572, 0.09572], abs=1e-5)
+    assert of_json["excludes_zero"] is False
+
+
+def test_two_seeds_claim_nothing():
+    rows = [("I", I_SP), ("II", II_SP)]
+    results = [made_results.row(ROWS[key], dice[:2], seeds=(0, 1)) for key, dice in rows]
+    found = ablation_table(results)
+    assert cell(found, "II", "to I") == "+2.00 [+2.00, +2.00]"
+    assert "II: nothing may be claimed against I: 2 seeds and not 3" in found.table.notes
+
+
 def test_one_seed_claims_nothing():
     results = [
         made_results.row(ROWS["I"], I_SP[:1], seeds=(0,)),
