@@ -1,7 +1,7 @@
 """Plain warnings while a run goes on: what its journal says that a reader of curves would notice too late.
 
-A trouble is judged at every train record. It is told when it has lasted for so many records in a row, and again only
-after it has gone away and come back.
+A trouble is judged at every record of its kind, train or validation. It is told when it has lasted for so many of them
+in a row, and again only after it has gone away and come back.
 """
 
 import math
@@ -12,11 +12,14 @@ from dacl.config import Config
 from dacl.training.records import Record
 
 SEVERAL = 4
-"""Records in a row before anything is said: each is a snapshot of one batch, and one batch proves nothing."""
+"""Train records in a row before anything is said: each is a snapshot of one batch, and one batch proves nothing."""
+VALIDATIONS = 2
+"""Validations in a row: each is of whole volumes without dropout, and only a swing of the weights can mislead one."""
 LONG_FRACTION = 0.05
 """Share of the run without an anchor: less is a stretch of batches without the class, more is too late to mend."""
 COLLAPSED_AGREEMENT = 0.99
-"""Dice between the networks. Two that were trained apart on ACDC differ by more along the boundaries alone."""
+"""Dice between the networks' masks of the validation patients, all voxels of a class together. Two that were
+trained apart differ by more along the boundaries alone."""
 SETTLING_FRACTION = 0.1
 """Share of the run in which two networks may well agree: on background, or on nothing."""
 DOMINANT_SHARE = 0.5
@@ -29,37 +32,42 @@ class Trouble(NamedTuple):
     key: str
     """Which, and of which class: troubles of the same key in a row are one."""
     patience: int
-    """Records it has to last before it is told."""
+    """Records of the kind that it has to last before it is told."""
     text: str
 
 
 class Watch:
-    """Sees the train records of a run in order, and answers each with the warnings that are due.
+    """Sees the records of a run in order, and answers each with the warnings that are due.
 
     Args:
         config: the run's configuration.
-        unlabeled: whether unlabelled slices are drawn; without them no agreement is defined.
+        unlabeled: whether unlabelled slices are drawn; without them nothing is found in them.
     """
 
     def __init__(self, config: Config, *, unlabeled: bool = True) -> None:
         self.config, self.unlabeled = config, unlabeled
-        self._lasting: dict[str, int] = {}
+        self._lasting: dict[str, dict[str, int]] = {"train": {}, "val": {}}
 
     def replay(self, records: Iterable[Record]) -> None:
         """Take in the journal of a run that goes on: its whole state follows, and its warnings were told before."""
         for record in records:
-            if record["kind"] == "train":
+            if record["kind"] in self._lasting:
                 self(record)
 
     def __call__(self, record: Record) -> list[str]:
         """What to tell the user after `record`; mostly nothing."""
         found = list(self._troubles(record))
-        self._lasting = {t.key: self._lasting.get(t.key, 0) + 1 for t in found}
-        return [t.text for t in found if self._lasting[t.key] == t.patience]
+        before = self._lasting[record["kind"]]
+        lasting = {t.key: before.get(t.key, 0) + 1 for t in found}
+        self._lasting[record["kind"]] = lasting
+        return [t.text for t in found if lasting[t.key] == t.patience]
 
     def _troubles(self, record: Record) -> Iterator[Trouble]:
+        if record["kind"] == "val":
+            yield from self._collapsed(record)
+            return
         yield from self._without_anchors(record)
-        yield from self._not_teaching(record)
+        yield from self._background_alone(record)
         yield from self._contrast_dominates(record)
 
     def _without_anchors(self, record: Record) -> Iterator[Trouble]:
@@ -88,27 +96,34 @@ class Watch:
             way = "try contrast.reliability = 'threshold' with a low contrast.phi"
         return f"Where its confident rate is near 0, {way} or more labelled patients"
 
-    def _not_teaching(self, record: Record) -> Iterator[Trouble]:
-        """Networks that have collapsed into one another, or into the background."""
-        settled = record["step"] > SETTLING_FRACTION * self.config.optim.steps
+    def _background_alone(self, record: Record) -> Iterator[Trouble]:
+        settled = self._past(SETTLING_FRACTION, record)
         if not (self.unlabeled and settled and "agreement" in record["diagnostics"]):
             return
-        present = _per_class(record, "agreement")
-        if not present:
+        if not _per_class(record, "agreement"):
             yield Trouble(
                 "background", SEVERAL,
                 f"neither network has found any foreground in the unlabelled slices of {SEVERAL} records: "
                 "as pseudo-labels they teach each other background alone. Try a lower --lr or a lower cross.weight "
                 f"(now {self.config.cross.weight:g}), and check that the labelled slices hold every class",
             )  # fmt: skip
-        elif (least := min(present.values())) > COLLAPSED_AGREEMENT:
+
+    def _collapsed(self, record: Record) -> Iterator[Trouble]:
+        """Networks that have become one. Under dropout not even equal ones agree: no train record can tell."""
+        present = _defined(record.get("agreement") or {})
+        if not (present and self._past(SETTLING_FRACTION, record)):
+            return
+        if (least := min(present.values())) > COLLAPSED_AGREEMENT:
             yield Trouble(
-                "collapsed", SEVERAL,
-                f"the two networks agree on every class (Dice {least:.3f} or more, above {COLLAPSED_AGREEMENT:g}) "
-                f"in {SEVERAL} records: they have become one, and no longer teach each other anything. "
-                "The pseudo-label precision on validation says whether they are right; if not, try a lower "
-                f"cross.weight (now {self.config.cross.weight:g}) or another --seed",
+                "collapsed", VALIDATIONS,
+                f"the two networks agree on every class of the validation patients (Dice {least:.3f} or more between "
+                f"their masks, above {COLLAPSED_AGREEMENT:g}) in {VALIDATIONS} validations in a row: they have become "
+                "one, and no longer teach each other anything. The pseudo-label precision says whether they are "
+                f"right; if not, try a lower cross.weight (now {self.config.cross.weight:g}) or another --seed",
             )  # fmt: skip
+
+    def _past(self, fraction: float, record: Record) -> bool:
+        return bool(record["step"] > fraction * self.config.optim.steps)
 
     def _contrast_dominates(self, record: Record) -> Iterator[Trouble]:
         shares = _per_class(record, "gradient_share").values()
@@ -124,7 +139,11 @@ class Watch:
 def _per_class(record: Record, key: str) -> dict[str, float]:
     """What is defined of a diagnostic: {class: value}; a scalar stands under its own key, and absence is empty."""
     values = record["diagnostics"].get(key)
-    values = values if isinstance(values, dict) else {key: values}
+    return _defined(values if isinstance(values, dict) else {key: values})
+
+
+def _defined(values: dict[str, float | None]) -> dict[str, float]:
+    """Without the undefined, which is nan in a record and null in a journal."""
     return {
         name: value for name, value in values.items() if value is not None and not math.isnan(value)
     }

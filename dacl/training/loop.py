@@ -136,7 +136,7 @@ class Trainer:
                 listener.logged(record := self._log())
                 self._warn(record, listener)
             if self.val_cases and (self.step % every.validate_every == 0 or last):
-                listener.validated(self._validate())
+                self._validate(listener)
             stop = should_stop()
             if self.step % every.checkpoint_every == 0 or last or stop:
                 self._save("latest")
@@ -207,17 +207,20 @@ class Trainer:
             "start a new run with a lower learning rate (--lr) or --precision fp32"
         )
 
-    def _validate(self) -> Record:
+    def _validate(self, listener: Listener) -> None:
         self._checked_losses()
         found = validate(self.method, self.dataset, self.val_cases, self.device)
         record = self._written(val_record(self.step, found, self.dataset.class_names[1:]))
+        listener.validated(record)
+        self._warn(
+            record, listener
+        )  # before the best is saved: a run may go on from it, with this journal
         judged = record["mean_dice"]["a"]
         if self.best is None or judged > self.best["dice"]:
             self.best = {"step": self.step, "dice": judged}
             self._save("best")
         self.journal.draw()
         self._clock = (time.perf_counter(), self.step)
-        return record
 
     def plan(self) -> Plan:
         """What is about to happen, with a time estimate from one step of a copy."""

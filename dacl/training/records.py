@@ -30,7 +30,7 @@ def train_record(
 
 
 def val_record(step: int, validation: Validation, class_names: Sequence[str]) -> Record:
-    """`{network: {class: value}}` of each measure; pseudo-labels where the method has them."""
+    """`{network: {class: value}}` of each measure; pseudo-labels and agreement where the method has them."""
     record = {
         "kind": "val",
         "step": step,
@@ -40,6 +40,8 @@ def val_record(step: int, validation: Validation, class_names: Sequence[str]) ->
     if validation.precision:
         record["pseudo_label_precision"] = _by_network(validation.precision, class_names)
         record["pseudo_label_recall"] = _by_network(validation.recall, class_names)
+    if validation.agreement is not None:
+        record["agreement"] = _by_class(validation.agreement, class_names)
     return record
 
 

@@ -1,5 +1,6 @@
 """Validation during training on whole volumes at native resolution: Dice, and how right the pseudo-labels are.
 
+Where two networks teach each other, also how far they agree: the Dice between their masks, all voxels together.
 With n_right, n_said, n_true voxels of a class, where a network's probability is above phi for the first two:
     precision = n_right / n_said        recall = n_right / n_true
 """
@@ -14,7 +15,7 @@ from jaxtyping import Float, Int
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.inference.slices import PseudoLabel, predict_pseudo_labels, predict_volume
 from dacl.methods.base import Method
-from dacl.metrics.overlap import confusion, dice_per_class
+from dacl.metrics.overlap import confusion, dice_from_confusion, dice_per_class
 
 
 class Validation(NamedTuple):
@@ -26,6 +27,8 @@ class Validation(NamedTuple):
     """Of a network's confident pseudo-labels over all volumes; empty where no network teaches another."""
     recall: dict[str, Float[np.ndarray, "C"]]
     """Share of a class's voxels that they cover rightly."""
+    agreement: Float[np.ndarray, "C"] | None = None
+    """Dice between the masks of two networks over all voxels; None for a method of one."""
 
 
 def validate(
@@ -37,6 +40,7 @@ def validate(
     teachers = method.network_names if len(method.network_names) > 1 else ()
     dice: dict[str, list[np.ndarray]] = {name: [] for name in method.judged}
     counts = {name: np.zeros((3, n_classes - 1), np.int64) for name in teachers}
+    together_CC = np.zeros((n_classes, n_classes), np.int64)
     for case in cases:
         volume = (method, dataset.read_image(case.id), case.spacing_mm, image, device)
         if teachers:
@@ -49,10 +53,14 @@ def validate(
             dice[name].append(dice_per_class(mask_ZHW, truth_ZHW, n_classes)[1:])
         for name in teachers:
             counts[name] += right_said_true(said[name], truth_ZHW, n_classes)
+        if len(teachers) == 2:
+            first_ZHW, second_ZHW = (masks[name] for name in teachers)
+            together_CC += confusion(first_ZHW, second_ZHW, n_classes)
     return Validation(
         {name: _mean_defined(np.stack(rows)) for name, rows in dice.items()},
         {name: _share(right, said) for name, (right, said, _) in counts.items()},
         {name: _share(right, true) for name, (right, _, true) in counts.items()},
+        dice_from_confusion(together_CC)[1:] if len(teachers) == 2 else None,
     )
 
 

@@ -42,6 +42,15 @@ def journal(*troubles, start=400, **common):
     return [record(start + EVERY * i, **common, **t) for i, t in enumerate(troubles)]
 
 
+def validation(step, *, agreement=0.9):
+    values = agreement if isinstance(agreement, dict) else dict.fromkeys(NAMES, agreement)
+    return {"kind": "val", "step": step, "agreement": values}
+
+
+def validations(*troubles, start=400):
+    return [validation(start + EVERY * i, **t) for i, t in enumerate(troubles)]
+
+
 def warnings(records, config=None, **options):
     watch = Watch(config or settings(), **options)
     return [(r["step"], text) for r in records for text in watch(r)]
@@ -62,7 +71,6 @@ NOTHING = {"agreement": None}
 
 CASES = {
     "no anchors": (NO_RV, LONG, ("class RV", "no anchor", "about 50 steps", "7 reliable", "contrast.phi (now 0.3)")),
-    "collapsed": (COLLAPSED, SEVERAL, ("become one", "0.995", "no longer teach", "cross.weight (now 1)")),
     "background": (NOTHING, SEVERAL, ("foreground", "background alone", "--lr")),
     "dominant": (DOMINANT, SEVERAL, ("62 %", "outweighs", "contrast.weight (now 0.1)")),
 }  # fmt: skip
@@ -91,8 +99,6 @@ def test_a_trouble_that_comes_back_is_told_again(trouble, patience, _):
     "trouble",
     [
         {"anchors": {"RV": 0.5, "Myo": 1.0, "LV": 1.0}},  # one network of two, one anchor
-        {"agreement": 0.99},
-        {"agreement": {"RV": 1.0, "Myo": 1.0, "LV": 0.98}},
         {"agreement": {"RV": None, "Myo": None, "LV": 0.3}},
         {"gradient_share": 0.5},
     ],
@@ -102,9 +108,55 @@ def test_just_below(trouble):
     assert warnings(journal(*[trouble] * 30)) == []
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"agreement": 0.99},
+        {"agreement": {"RV": 1.0, "Myo": 1.0, "LV": 0.98}},
+        {"agreement": {"RV": None, "Myo": float("nan"), "LV": 0.3}},
+        {"agreement": None},
+        {"agreement": {}},
+    ],
+    ids=str,
+)
+def test_just_below_at_validation(trouble):
+    assert warnings(validations(*[trouble] * 30)) == []
+
+
+def test_a_collapse_is_judged_at_validation():
+    assert_told_once(
+        validations(WELL, *[COLLAPSED] * 9), 420,
+        "become one", "0.995", "2 validations", "no longer teach", "cross.weight (now 1)",
+    )  # fmt: skip
+    told = warnings(validations(COLLAPSED, WELL, COLLAPSED, COLLAPSED, WELL, COLLAPSED, COLLAPSED))
+    assert [step for step, _ in told] == [430, 460]
+
+
+def test_agreement_on_a_batch_is_no_collapse():
+    """In train mode equal networks differ by their dropout, and unequal ones may meet on one batch."""
+    assert warnings(journal(*[COLLAPSED] * 30)) == []
+
+
+def test_train_records_between_two_validations_break_no_row():
+    records = [
+        validation(400, agreement=1.0),
+        *journal(WELL, NOTHING, WELL),
+        validation(440, agreement=1.0),
+    ]
+    assert_told_once(records, 440, "become one")
+    batches = journal(*[NOTHING] * SEVERAL)
+    records = [*batches[:2], validation(415), *batches[2:]]
+    assert_told_once(records, 430, "foreground")
+
+
+def test_validations_that_hold_less():
+    """Of one network, and of a journal from before agreement was measured there."""
+    assert warnings([{"kind": "val", "step": 400 + i, "dice": {"a": {}}} for i in range(9)]) == []
+
+
 def test_absent_classes_do_not_hide_a_collapse():
     present = {"RV": None, "Myo": 0.999, "LV": 1.0}
-    assert_told_once(journal(*[{"agreement": present}] * 9), 430, "Dice 0.999 or more")
+    assert_told_once(validations(*[{"agreement": present}] * 9), 410, "Dice 0.999 or more")
 
 
 def test_classes_are_told_apart():
@@ -125,12 +177,13 @@ def test_the_warm_up_is_no_trouble(trouble):
     assert warnings(journal(*[trouble] * 30, weight=0.0)) == []
 
 
-@pytest.mark.parametrize("trouble", [COLLAPSED, NOTHING])
-def test_the_first_tenth_settles_nothing(trouble):
-    early = journal(*[trouble] * 9, start=10)
-    assert warnings([*early, record(100, **trouble)]) == []
-    told = warnings(journal(*[trouble] * 30, start=10))
-    assert [step for step, _ in told] == [100 + EVERY * SEVERAL]
+@pytest.mark.parametrize(
+    ("kind", "trouble", "patience"), [(validations, COLLAPSED, 2), (journal, NOTHING, SEVERAL)]
+)
+def test_the_first_tenth_settles_nothing(kind, trouble, patience):
+    assert warnings(kind(*[trouble] * 10, start=10)) == []
+    told = warnings(kind(*[trouble] * 30, start=10))
+    assert [step for step, _ in told] == [100 + EVERY * patience]
 
 
 def test_without_unlabeled_slices_no_agreement_is_expected():
@@ -147,24 +200,27 @@ def test_records_that_hold_less():
     """Supervised, cross pseudo supervision alone, and scalars where a class has vectors."""
     bare = {"kind": "train", "step": 500, "weights": {"supervised": 1.0}, "diagnostics": {}}
     assert warnings([bare] * 30) == []
-    cps = [dict(r, weights={"cross": 1.0}) for r in journal(*[COLLAPSED] * 4)]
+    cps = [dict(r, weights={"cross": 1.0}) for r in journal(*[NOTHING] * 4)]
     for r in cps:
         del r["diagnostics"]["anchors"], r["diagnostics"]["gradient_share"]
     assert len(warnings(cps)) == 1
-    scalars = [dict(bare, diagnostics={"agreement": 1.0}, step=500 + i) for i in range(4)]
+    scalars = [dict(bare, diagnostics={"agreement": None}, step=500 + i) for i in range(4)]
     assert len(warnings(scalars)) == 1
     by_class = {"gradient_share": {"RV": 0.4, "Myo": float("nan"), "LV": 0.7}}
     assert_told_once(journal(*[by_class] * 4), 430, "70 %")
 
 
-@pytest.mark.parametrize("at", range(1, 18))
+@pytest.mark.parametrize("at", range(1, 27))
 def test_a_resumed_run_warns_as_one_left_alone(at):
-    troubles = [NO_RV | COLLAPSED] * 3 + [NO_RV] * 4 + [DOMINANT | COLLAPSED] * 6 + [NOTHING] * 5
+    troubles = [NO_RV] * 7 + [DOMINANT] * 6 + [NOTHING] * 5
+    judged = validations(WELL, *[COLLAPSED] * 5, WELL, *[COLLAPSED] * 2)
     records = journal(*troubles)
+    for i, item in enumerate(judged):
+        records.insert(3 * i, item)  # between the train records
     alone = warnings(records)
-    assert len(alone) == 4
+    assert len(alone) == 5
     before, after = Watch(settings()), Watch(settings())
     first = [(r["step"], text) for r in records[:at] for text in before(r)]
-    written = [{"kind": "val", "step": 1}, *records[:at], {"kind": "warning", "step": 2}]
+    written = [*records[:at], {"kind": "warning", "step": 2}]
     after.replay(json.loads(json.dumps(written)))
     assert first + [(r["step"], text) for r in records[at:] for text in after(r)] == alone

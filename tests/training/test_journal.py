@@ -122,6 +122,7 @@ def test_the_records_of_a_run(data, tmp_path, no_pictures):
     for measure in ("pseudo_label_precision", "pseudo_label_recall"):
         assert list(records[0][measure]) == ["a", "b"]
         assert list(records[0][measure]["a"]) == list(tiny.CLASS_NAMES[1:])
+    assert list(records[0]["agreement"]) == list(tiny.CLASS_NAMES[1:])
 
 
 def test_diagnostics_are_vectors_by_class_or_scalars(journal):

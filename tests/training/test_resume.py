@@ -14,6 +14,7 @@ import torch
 from forks import PATIENCE_S, Forks
 
 from dacl.data.prepared import PreparedDataset
+from dacl.methods import Cps
 from dacl.training import checkpoint
 from dacl.training.loop import Trainer
 
@@ -99,6 +100,35 @@ def test_warnings_come_once_whenever_a_run_is_interrupted(data, tmp_path, no_pic
     assert checkpoint.load(run_dir / "latest.pt")["step"] == 3
     Trainer.resume(run_dir).run(tiny.Quiet())
     tiny.assert_same_run(tmp_path / "alone", run_dir)
+
+
+def test_a_collapse_is_told_once_wherever_a_run_is_interrupted(
+    data, tmp_path, no_pictures, monkeypatch
+):
+    """b is made a copy of a after every step; validations are at 4, 8, 12 and 13, and the run settles by step 2."""
+
+    def copy(method, _):
+        method.networks["b"].load_state_dict(method.networks["a"].state_dict())
+
+    monkeypatch.setattr(Cps, "after_step", copy)
+    settings = tiny.config("cps", optim=OPTIM)
+    tiny.train(data, tmp_path / "alone", settings)
+    records = tiny.without_wall(tmp_path / "alone")
+    assert all(
+        v in (1, None) for r in records if r["kind"] == "val" for v in r["agreement"].values()
+    )
+    told = [r["step"] for r in records if r["kind"] == "warning" and "become one" in r["text"]]
+    assert told == [8]
+
+    for at in ((5, 7), (8, 9), (4, 12)):  # between the validations, at them, and after the warning
+        run_dir, listener = tmp_path / f"stopped{at[0]}", tiny.Quiet()
+        trainer = Trainer(settings, PreparedDataset.open(data), run_dir)
+        for stop_at in at:
+            trainer.run(listener, lambda at=stop_at, heard=listener: heard.steps[-1] == at)
+            trainer = Trainer.resume(run_dir)
+        trainer.run(listener)
+        tiny.assert_same_run(tmp_path / "alone", run_dir)
+        assert [step for step, text in listener.warnings if "become one" in text] == [8]
 
 
 def test_what_a_checkpoint_compares(alone):

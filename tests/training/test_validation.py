@@ -10,6 +10,8 @@ from dacl.data.grid import to_native, to_native_confident
 from dacl.data.prepared import PreparedDataset
 from dacl.inference.slices import PseudoLabel, predict_pseudo_labels, predict_volume
 from dacl.methods import METHODS, Cps
+from dacl.training.health import Watch
+from dacl.training.records import val_record
 from dacl.training.validation import right_said_true, validate
 
 CPU = torch.device("cpu")
@@ -66,6 +68,79 @@ def test_pseudo_labels_are_counted_voxel_by_voxel(phi, dataset):
         np.testing.assert_allclose(found.recall[network], recall, rtol=1e-12)
 
 
+def agreement_by_hand(method, dataset):
+    """2 |A and B| / (|A| + |B|) of each foreground class, a pixel at a time over both volumes."""
+    both, held = (dict.fromkeys((1, 2, 3), 0) for _ in range(2))
+    for case in dataset.cases(tiny.VAL):
+        probs = method.predict(torch.from_numpy(dataset.read_image(case.id)).unsqueeze(1))
+        for a, b in zip(*(probs[n].argmax(dim=1).flatten().tolist() for n in "ab"), strict=True):
+            for winner in (a, b):
+                if winner > 0:
+                    held[winner] += 1
+            if a == b > 0:
+                both[a] += 1
+    return [2 * both[n] / held[n] if held[n] else np.nan for n in both]
+
+
+def test_agreement_is_counted_voxel_by_voxel(dataset):
+    method = Teller(tiny.config("cps"), 1, 4)
+    found = validate(method, dataset, dataset.cases(tiny.VAL), CPU).agreement
+    expected = agreement_by_hand(method, dataset)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert 0 < min(expected) < max(expected) < 1
+
+
+def test_a_class_that_neither_network_has_is_no_agreement(dataset):
+    """Nor a disagreement; where one of them has it, they do not agree."""
+
+    class Sees(Cps):
+        def predict(self, images_BCHW):
+            probs = {
+                name: torch.zeros(len(images_BCHW), 4, *images_BCHW.shape[2:])
+                for name in self.judged
+            }
+            for name, winner in {"a": 1, "b": 1, "mean": 3}.items():
+                probs[name][:, winner] = 1.0
+            probs["b"][:, 2, :5] = 2.0
+            return probs
+
+    method = Sees(tiny.config("cps"), 1, 4)
+    rv, myo, lv = validate(method, dataset, dataset.cases(tiny.VAL), CPU).agreement
+    assert 0.5 < rv < 1
+    assert myo == 0
+    assert np.isnan(lv), "the mean is no third network"
+
+
+def firm(method):
+    """A built method whose classifiers are steep enough to give every class some pixels."""
+    torch.manual_seed(1)
+    built = METHODS[method](tiny.config(method), 1, 4)
+    for network in built.networks.values():
+        torch.nn.init.normal_(network.classifier.weight, std=3.0)
+    return built
+
+
+def told(built, dataset):
+    """What the watch says of two validations in a row, late in the run."""
+    found, watch = validate(built, dataset, dataset.cases(tiny.VAL), CPU), Watch(built.config)
+    records = [val_record(step, found, dataset.class_names[1:]) for step in (8, 12)]
+    return found.agreement, [text for record in records for text in watch(record)]
+
+
+@pytest.mark.parametrize("method", ["cps", "dacl"])
+def test_equal_networks_agree_and_are_told_of(method, dataset):
+    """In train mode, too: validation turns the dropout off, under which even these would differ."""
+    built = firm(method).train()
+    agreement, texts = told(built, dataset)
+    assert np.nanmin(agreement) < 0.9
+    assert not any("become one" in text for text in texts)
+
+    built.networks["b"].load_state_dict(built.networks["a"].state_dict())
+    agreement, texts = told(built, dataset)
+    assert np.nanmin(agreement) == 1
+    assert sum("become one" in text for text in texts) == 1
+
+
 def test_the_cases_above_have_something_to_count(dataset):
     method = Teller(tiny.config("cps"), 1, 4)
     low, high = (by_hand(method, dataset, "b", phi) for phi in (0.3, 0.8))
@@ -112,10 +187,7 @@ def test_one_forward_pass_serves_dice_and_pseudo_labels(dataset):
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_dice_is_the_mean_over_volumes_on_the_scans_own_grid(method, dataset):
-    torch.manual_seed(1)
-    built = METHODS[method](tiny.config(method), 1, 4)
-    for network in built.networks.values():
-        torch.nn.init.normal_(network.classifier.weight, std=3.0)
+    built = firm(method)
     per_case = []
     for case in dataset.cases(tiny.VAL):
         arguments = (dataset.read_image(case.id), case.spacing_mm, built.config.image)
@@ -133,3 +205,4 @@ def test_dice_is_the_mean_over_volumes_on_the_scans_own_grid(method, dataset):
     np.testing.assert_array_equal(found.dice["a"], np.mean(per_case, axis=0))
     assert found.dice["a"].max() > 0
     assert (found.precision == {}) == (method == "supervised")
+    assert (found.agreement is None) == (method == "supervised")
