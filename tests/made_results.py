@@ -27,6 +27,7 @@ def run(
     synthetic: bool = False,
     notes: tuple[str, ...] = (),
     labeled: int | None = None,
+    training: dict[str, Any] | None = None,
     **protocol: Any,
 ) -> RunResult:
     """One run, of whom the patients' Dice is known; its other metrics follow from it."""
@@ -46,7 +47,7 @@ def run(
         },
         "provenance": {
             "method": config.method, "preset": config.preset, "seed": config.seed,
-            "steps": config.optim.steps, "config_hash": config_hash(config),
+            "steps": config.optim.steps, "config_hash": config_hash(config), "training": training,
         },
         "n_patients": len(dice), "n_volumes": 2 * len(dice),
         "networks": {name: {"foreground": scores} for name in networks},

@@ -8,6 +8,7 @@ from dacl.experiments.alike import unrecorded
 from dacl.experiments.measured import Comparison, Measured, RowResult
 from dacl.experiments.row_files import first_summary
 from dacl.experiments.tables import format_metric, protocol_lines
+from dacl.experiments.trained import training_notes
 
 # Notes of a run whose place is its own evaluation.
 OWN_NOTES = ("one seed:", "missed masks", "spurious masks", "undefined masks")
@@ -23,6 +24,7 @@ def protocol_notes(
     for row in rows:
         if row.key == ALL_LABELED:
             lines.append(f"{ALL_LABELED}: {labeled_patients(row)} labelled patients")
+    lines += training_notes(results)
     lines.append(f"network {network}, mean over foreground classes")
     most = max(len(row.seeds) for row in rows)
     lines.append(
