@@ -26,6 +26,14 @@ DOMINANT_SHARE = 0.5
 """Gradient share of the contrast: above it the co-training, which the contrast is to help, is the smaller pull."""
 
 
+class Lasting(NamedTuple):
+    """A trouble that has been found at every record of its kind for some time."""
+
+    since: int
+    """Step of the first."""
+    records: int
+
+
 class Trouble(NamedTuple):
     """One thing that is wrong at a record."""
 
@@ -46,7 +54,7 @@ class Watch:
 
     def __init__(self, config: Config, *, unlabeled: bool = True) -> None:
         self.config, self.unlabeled = config, unlabeled
-        self._lasting: dict[str, dict[str, int]] = {"train": {}, "val": {}}
+        self._lasting: dict[str, dict[str, Lasting]] = {"train": {}, "val": {}}
 
     def replay(self, records: Iterable[Record]) -> None:
         """Take in the journal of a run that goes on: its whole state follows, and its warnings were told before."""
@@ -57,10 +65,14 @@ class Watch:
     def __call__(self, record: Record) -> list[str]:
         """What to tell the user after `record`; mostly nothing."""
         found = list(self._troubles(record))
-        before = self._lasting[record["kind"]]
-        lasting = {t.key: before.get(t.key, 0) + 1 for t in found}
+        lasting = {t.key: self._with(record, t.key) for t in found}
         self._lasting[record["kind"]] = lasting
-        return [t.text for t in found if lasting[t.key] == t.patience]
+        return [t.text for t in found if lasting[t.key].records == t.patience]
+
+    def _with(self, record: Record, key: str) -> Lasting:
+        """How long a trouble has lasted once `record` is counted."""
+        since, records = self._lasting[record["kind"]].get(key, (record["step"], 0))
+        return Lasting(since, records + 1)
 
     def _troubles(self, record: Record) -> Iterator[Trouble]:
         if record["kind"] == "val":
@@ -83,9 +95,10 @@ class Watch:
                     if name in reliable
                     else ""
                 )
+                since = self._with(record, key := f"anchors/{name}").since
                 yield Trouble(
-                    f"anchors/{name}", patience,
-                    f"class {name} has had no anchor in {patience} records, about {patience * every} steps{held}: "
+                    key, patience,
+                    f"class {name} has had no anchor in the {patience} batches looked at since step {since}{held}: "
                     f"the contrast does not see it. {self._more_reliable()}",
                 )  # fmt: skip
 

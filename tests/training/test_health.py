@@ -70,7 +70,10 @@ DOMINANT = {"gradient_share": 0.62}
 NOTHING = {"agreement": None}
 
 CASES = {
-    "no anchors": (NO_RV, LONG, ("class RV", "no anchor", "about 50 steps", "7 reliable", "contrast.phi (now 0.3)")),
+    "no anchors": (
+        NO_RV, LONG,
+        ("class RV", "no anchor", "in the 5 batches looked at since step 410 (7 reliable", "contrast.phi (now 0.3)"),
+    ),
     "background": (NOTHING, SEVERAL, ("foreground", "background alone", "--lr")),
     "dominant": (DOMINANT, SEVERAL, ("62 %", "outweighs", "contrast.weight (now 0.1)")),
 }  # fmt: skip
@@ -168,7 +171,17 @@ def test_classes_are_told_apart():
 
 def test_long_is_four_records_where_a_run_is_short():
     config = settings(optim={"steps": 100})
-    assert_told_once(journal(*[NO_RV] * 6), 430, "in 4 records, about 40 steps", config=config)
+    assert_told_once(
+        journal(*[NO_RV] * 6), 430, "in the 4 batches looked at since step 400 ", config=config
+    )
+
+
+def test_batches_looked_at_are_counted_where_they_are_not_evenly_spaced():
+    """The last record of a run comes when it ends."""
+    uneven = [record(step, **NO_RV) for step in (400, 410, 420, 430, 433)]
+    assert_told_once(uneven, 433, "in the 5 batches looked at since step 400 ")
+    again = [*journal(NO_RV, NO_RV, WELL), *journal(*[NO_RV] * 6, start=430)]
+    assert_told_once(again, 470, "since step 430 ")
 
 
 @pytest.mark.parametrize("trouble", [NO_RV, DOMINANT | {"gradient_share": None}])
