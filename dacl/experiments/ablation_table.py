@@ -16,7 +16,7 @@ from dacl.experiments.measured import (
     measure,
     read_run,
 )
-from dacl.experiments.published import paper_lines, plus_minus, printed_row
+from dacl.experiments.published import paper_cell, paper_heading, paper_lines, printed_row
 from dacl.experiments.row_files import (
     csv_text,
     first_summary,
@@ -120,7 +120,7 @@ def ablation_table(
     dataset = summary["protocol"]["dataset"]
     found = {row.key: row for row in measured}
     cells = [_cells(result, found.get(result.row.key), dataset) for result in results]
-    headings = _headings(results)
+    headings = _headings(results, dataset)
     # What no row has, such as a printed number for a dataset of one's own, takes no column.
     shown = [n for n in range(len(headings)) if n < 3 or any(line[n] for line in cells)]
     columns = tuple(headings[n] for n in shown)
@@ -153,19 +153,18 @@ def write_ablation(out: Path, stem: str, found: AblationTable) -> tuple[Path, ..
     )
 
 
-def _headings(results: Sequence[RowResult]) -> list[str]:
+def _headings(results: Sequence[RowResult], dataset: str) -> list[str]:
     above = {result.row.above for result in results if result.row.above is not None}
     # One row that all others are one step away from, unless it has a column of its own.
     [only] = above if len(above) == 1 else [REFERENCE]
     to_above = "to row above" if only == REFERENCE else f"to {only}"
     return [
         "row", "adds", "runs", "Dice %", "sd over seeds", "sd over patients", to_above,
-        f"to {REFERENCE}", "JC %", "ASD vox", "HD95 vox", "paper Dice %",
+        f"to {REFERENCE}", "JC %", "ASD vox", "HD95 vox", paper_heading(dataset),
     ]  # fmt: skip
 
 
 def _cells(result: RowResult, row: Measured | None, dataset: str) -> list[str | None]:
-    printed = printed_row(result.row.key, dataset)
     n = len(result.runs)
     return [
         result.row.key,
@@ -176,7 +175,7 @@ def _cells(result: RowResult, row: Measured | None, dataset: str) -> list[str | 
         difference_cell(row.above if row else None, n),
         difference_cell(row.reference if row else None, n),
         *number_cells(row, ["jc", "asd_vox", "hd95_vox"]),
-        None if printed is None else plus_minus(printed.dice_percent),
+        paper_cell(result.row.key, dataset),
     ]
 
 

@@ -32,20 +32,31 @@ def difference_cell(found: Comparison | None, runs: int) -> str | None:
 
 def interval_lines(rows: Sequence[Measured]) -> list[str]:
     """What the numbers in brackets are, and what they are not."""
-    comparisons = [x for row in rows for x in (row.above, row.reference) if x is not None]
+    comparisons = {
+        f"{row.key} to {x.to}": len(x.seeds)
+        for row in rows
+        for x in (row.above, row.reference)
+        if x is not None
+    }
     if not comparisons:
         return []
-    counts = sorted({len(found.seeds) for found in comparisons})
+    counts = sorted(set(comparisons.values()))
     if counts[-1] == 1:
         return [
             "[ ]: 95 % bootstrap interval of the difference, of one seed and so over patients alone: it says nothing "
             "about other seeds"
         ]
+    alone = [name for name, n in comparisons.items() if n == 1]
     lines = [
-        "[ ]: 95 % bootstrap interval of the difference, patients and seeds both drawn anew (crossed), frames of a "
-        f"patient averaged first; {SIGN}: it excludes zero, as does the 95 % t interval over the seeds' differences, "
-        f"from at least {LEAST_SEEDS} seeds. No correction for the number of comparisons"
+        f"[ ]{' of several seeds' if alone else ''}: 95 % bootstrap interval of the difference, patients and seeds "
+        f"both drawn anew (crossed), frames of a patient averaged first; {SIGN}: it excludes zero, as does the 95 % t "
+        f"interval over the seeds' differences, from at least {LEAST_SEEDS} seeds. No correction for the number of "
+        "comparisons"
     ]
+    if alone:
+        lines.append(
+            f"[ ] of one seed ({', '.join(alone)}): over patients alone, it says nothing about other seeds"
+        )
     few = [
         f"{100 * coverage_bound(n):.3g} % from {n} seeds" for n in counts if 1 < n < ENOUGH_SEEDS
     ]
@@ -98,20 +109,24 @@ def _why_no_claim(difference: Difference) -> str | None:
 
 def power_of_row(row: Measured) -> dict[str, PowerStatement]:
     """Key of another row -> seeds needed: the row above, and row I for the whole method or where no row is above."""
+    return {
+        to: power_statement(spread, len(found.seeds))
+        for to, found in _asked(row).items()
+        if (spread := found.difference.std_over_seeds) is not None
+    }
+
+
+def _asked(row: Measured) -> dict[str, Comparison]:
     to_reference = row.key in ("VI", ANCHORS) or row.above is None
     asked = [row.above, row.reference if to_reference else None]
-    statements = {}
-    for found in asked:
-        spread = None if found is None else found.difference.std_over_seeds
-        if found is not None and spread is not None:
-            statements[found.to] = power_statement(spread, len(found.seeds))
-    return statements
+    return {found.to: found for found in asked if found is not None}
 
 
 def power_lines(rows: Sequence[Measured]) -> list[str]:
-    """How many seeds would resolve half a point, one and two."""
+    """How many seeds would resolve half a point, one and two, and what patients leave open."""
     lines = [
-        f"{row.key} to {to}: {_power(statement)}"
+        f"{row.key} to {to}: {_power(statement)}; half width not below about "
+        f"{100 * _asked(row)[to].difference.half_width_over_patients:.2f}"
         for row in rows
         for to, statement in power_of_row(row).items()
     ]
@@ -124,7 +139,9 @@ def power_lines(rows: Sequence[Measured]) -> list[str]:
     sizes = ", ".join(f"{100 * difference:g}" for difference in DIFFERENCES)
     return [
         f"seeds needed to resolve {sizes} points of Dice on these patients (paired t test over seeds, two-sided 5 %, "
-        "power 80 %), at the sd over seeds of the difference that was seen and then at both ends of its 95 % interval",
+        "power 80 %), at the sd over seeds of the difference that was seen and then at both ends of its 95 % interval; "
+        f"{SIGN} needs {LEAST_SEEDS} seeds and the interval over patients and seeds too, whose half width no number of "
+        "seeds brings below what ends each line (points: that of the interval over these patients, seeds averaged)",
         *lines,
     ]
 

@@ -45,6 +45,12 @@ class Difference:
         return float(np.std(self.by_seed, ddof=1)) if len(self.by_seed) > 1 else None
 
     @property
+    def half_width_over_patients(self) -> float:
+        """Of `ci95_over_patients`: about what more seeds leave of `ci95_over_patients_and_seeds`."""
+        low, high = self.ci95_over_patients
+        return (high - low) / 2
+
+    @property
     def ci95_over_seeds(self) -> tuple[float, float] | None:
         """Student's t interval of `by_seed`, n - 1 degrees of freedom: these patients, other seeds; None for one."""
         if self.std_over_seeds is None:

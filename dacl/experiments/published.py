@@ -147,6 +147,22 @@ def printed_row(key: str, dataset: str) -> Printed | None:
     return TABLE_1[dataset].get((key, labels))
 
 
+def paper_heading(dataset: str) -> str:
+    """Of the column of printed numbers, with the labelled patients or volumes that they are for."""
+    rows = TABLE_2.get(dataset)
+    return "paper Dice %" if rows is None else f"paper Dice %, {rows['I'].labeled} labelled"
+
+
+def paper_cell(key: str, dataset: str) -> str | None:
+    """What `printed_row` prints, with its number of labels where that is not the heading's."""
+    printed = printed_row(key, dataset)
+    if printed is None:
+        return None
+    text = plus_minus(printed.dice_percent)
+    same = printed.labeled == TABLE_2[dataset]["I"].labeled
+    return text if same else f"{text} ({printed.labeled} labelled)"
+
+
 def printed_methods(dataset: str, labeled: int) -> tuple[Printed, ...]:
     """The rows of Table 1 with this number of labels that an ablation has too; none if the paper has none."""
     rows = TABLE_1.get(dataset, {})

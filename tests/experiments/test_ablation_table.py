@@ -132,6 +132,18 @@ def test_one_seed_claims_nothing():
     assert "sd over seeds" not in found.table.columns
 
 
+def test_what_is_said_of_seeds_drawn_anew_leaves_out_comparisons_of_one_seed():
+    results = three_rows()
+    results[2] = made_results.row(ROWS["III"], III_SP[:1], seeds=(0,))
+    notes = ablation_table(results).table.notes
+    assert (
+        "[ ] of one seed (III to II, III to I): over patients alone, it says nothing about other seeds"
+        in notes
+    )
+    assert any(note.startswith("[ ] of several seeds: ") for note in notes)
+    assert not any(note.startswith("[ ] of") for note in ablation_table(three_rows()).table.notes)
+
+
 def test_pairs_are_the_seeds_that_both_rows_have_and_missing_cells_have_names():
     results = three_rows()
     results[1] = made_results.row(
@@ -158,9 +170,23 @@ def test_seeds_needed_come_from_the_spread_of_the_difference():
     [line] = [note for note in found.table.notes if note.startswith("III to II: ")]
     assert line.startswith("III to II: 505, 128, 34 (sd 4.00 from 3 seeds)")
     assert "over 1000" in line
+    # every patient gains the same: nothing is left that seeds could not mend
+    assert line.endswith("; half width not below about 0.00")
     assert not any(note.startswith("III to I:") for note in found.table.notes)
     full = [made_results.row(ROWS["I"], I_SP), made_results.row(ROWS["VI"], III_SP)]
     assert any(note.startswith("VI to I: ") for note in ablation_table(full).table.notes)
+
+
+def test_the_width_that_patients_leave_stands_beside_the_seeds_needed():
+    apart = I_SP + np.array([0.0, 0.02, 0.04, 0.10])
+    found = ablation_table([made_results.row(ROWS["I"], I_SP), made_results.row(ROWS["II"], apart)])
+    low, high = found.measured[1].above.difference.ci95_over_patients
+    [line] = [note for note in found.table.notes if note.startswith("II to I: ")]
+    assert line.startswith("II to I: 2, 2, 2 (sd 0.00")
+    assert line.endswith(f"; half width not below about {50 * (high - low):.2f}")
+    assert high - low > 0.02
+    [head] = [note for note in found.table.notes if note.startswith("seeds needed")]
+    assert "* needs 3 seeds and the interval over patients and seeds too" in head
 
 
 def test_without_a_row_above_the_seeds_needed_are_those_against_cps():
@@ -173,7 +199,7 @@ def test_without_a_row_above_the_seeds_needed_are_those_against_cps():
 
 def test_the_printed_numbers_stand_beside_ours_and_say_their_labels():
     found = ablation_table(three_rows())
-    assert cell(found, "II", "paper Dice %") == "87.50 ± 0.8"
+    assert cell(found, "II", "paper Dice %, 7 labelled") == "87.50 ± 0.8"
     notes = " | ".join(found.table.notes)
     assert "these runs have 3 labelled patients and not 7" in notes
     assert "Table 3 prints the same 87.50 ± 0.8 as another method's, + ED" in notes
@@ -202,7 +228,7 @@ def test_the_rows_of_without_are_held_against_the_full_method():
 def test_all_labelled_has_its_own_labels_and_nobody_else_has():
     rows = [*three_rows(), made_results.row(ROWS[ALL_LABELED], III_SP + 0.1)]
     found = ablation_table(rows)
-    assert cell(found, ALL_LABELED, "paper Dice %") == "91.54 ± 0.7"
+    assert cell(found, ALL_LABELED, "paper Dice %, 7 labelled") == "91.54 ± 0.7 (70 labelled)"
     assert f"{ALL_LABELED}: 70 labelled patients" in found.table.notes
     # the row with most labels first must not hide that another row has other labels
     unequal = edited(rows[0], 0, labeled_patients=["t0"])

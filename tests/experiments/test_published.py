@@ -5,7 +5,15 @@ from itertools import pairwise
 import pytest
 
 from dacl.experiments.ablation import ALL_LABELED, ANCHORS, LABELED_ONLY, NUMERALS
-from dacl.experiments.published import TABLE_1, TABLE_2, Printed, printed_methods, printed_row
+from dacl.experiments.published import (
+    TABLE_1,
+    TABLE_2,
+    Printed,
+    paper_cell,
+    paper_heading,
+    printed_methods,
+    printed_row,
+)
 
 
 def test_table_2_as_printed():
@@ -59,3 +67,12 @@ def test_the_methods_at_our_number_of_labels():
     assert [row.dice_percent[0] for row in printed_methods("acdc", 3)] == [43.30, 57.67, 90.12]
     assert printed_methods("acdc", 5) == ()
     assert printed_methods("phantom", 3) == ()
+
+
+def test_every_printed_number_says_its_labels():
+    assert paper_heading("acdc") == "paper Dice %, 7 labelled"
+    assert paper_heading("synapse") == "paper Dice %, 2 labelled"
+    assert paper_heading("phantom") == "paper Dice %"
+    assert paper_cell("II", "acdc") == "87.50 ± 0.8"
+    assert paper_cell(ALL_LABELED, "acdc") == "91.54 ± 0.7 (70 labelled)"
+    assert paper_cell("II", "phantom") is None
