@@ -95,6 +95,8 @@ def chosen_panels(records: Sequence[Record]) -> list[Panel]:
         found = [_mean_of_networks(r.get(f"pseudo_label_{measure}", {})) for r in val]
         return Lines(measure, [r["step"] for r in val], _curves(found))
 
+    label = f"validation (line: {COLLAPSED_AGREEMENT:g})"
+    agreement = Lines(label, [r["step"] for r in val], _curves([r.get("agreement") for r in val]))
     losses = _curves([r["parts"] for r in train])
     steps = [r["step"] for r in train]
     always = [
@@ -105,8 +107,9 @@ def chosen_panels(records: Sequence[Record]) -> list[Panel]:
     ]  # fmt: skip
     others = [
         Panel("confident share of pseudo-labels", [diagnostic("confident")], "on unlabelled slices", UNIT),
-        Panel("agreement of the networks", [diagnostic("agreement")], "Dice on unlabelled slices", UNIT,
-              bound=COLLAPSED_AGREEMENT),
+        Panel("agreement of the networks",
+              [agreement, diagnostic("agreement", "batches, dropout")], limits=UNIT,
+              bound=COLLAPSED_AGREEMENT if agreement.curves else None),
         Panel("pseudo-labels on validation", [pseudo_label("precision"), pseudo_label("recall")], limits=UNIT),
         Panel("bank fill and anchors", [diagnostic("bank_fill", "fill")], limits=UNIT,
               right=diagnostic("anchors", "anchors (right)")),
@@ -203,7 +206,7 @@ def _draw_lines(
             alone = len(points) == 1  # a line of one point cannot be seen
             axes.plot(*zip(*points, strict=True), style, color=color, linewidth=1.4,
                       marker="o" if alone else None, markersize=4)  # fmt: skip
-        if group.label:
+        if group.label and group.curves:
             handles.append(Line2D([], [], color=INK, linestyle=style, label=group.label))
     return handles
 

@@ -51,7 +51,7 @@ def cps():
         health = {"confident": by_class(0.6), "agreement": by_class(0.8)}
         measured = {f"pseudo_label_{m}": {n: by_class(0.7) for n in "ab"} for m in ("precision", "recall")}  # fmt: skip
         records.append(train(step, ("supervised", "cross"), **health))
-        records.append(val(step, ("a", "b", "mean"), **measured))
+        records.append(val(step, ("a", "b", "mean"), agreement=by_class(0.9), **measured))
     return records
 
 
@@ -163,6 +163,22 @@ def test_a_class_that_a_batch_lacks_leaves_no_gap(drawn):
         ([5, 15], [0.2, 0.4]),
         ([5, 10, 15], [0.5, 0.6, 0.7]),
     ]
+
+
+def test_agreement_is_drawn_of_validation_and_of_batches(drawn):
+    axes = axes_of(drawn(cps()), "agreement of the networks")
+    found = [(style, y) for _, style, _, y in curves(axes)]
+    assert [style for style, _ in found] == ["-"] * 3 + ["--"] * 3
+    assert [y[0] for _, y in found] == pytest.approx([0.9, 0.91, 0.92, 0.8, 0.81, 0.82])
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["validation (line: 0.99)", "batches, dropout"]
+
+
+def test_a_journal_from_before_agreement_was_validated_has_no_line_to_cross(drawn):
+    records = [{k: v for k, v in r.items() if k != "agreement"} for r in cps()]
+    axes = axes_of(drawn(records), "agreement of the networks")
+    assert [line for line in axes.lines if line.get_zorder() < 1] == []
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["batches, dropout"]
 
 
 def test_bounds_and_warnings_are_marked(drawn):
