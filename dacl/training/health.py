@@ -22,6 +22,8 @@ COLLAPSED_AGREEMENT = 0.99
 trained apart differ by more along the boundaries alone."""
 SETTLING_FRACTION = 0.1
 """Share of the run in which two networks may well agree: on background, or on nothing."""
+LEARNING_FRACTION = 0.2
+"""Share of the run in which a class may well not be found yet: the small ones come last."""
 DOMINANT_SHARE = 0.5
 """Gradient share of the contrast: above it the co-training, which the contrast is to help, is the smaller pull."""
 
@@ -77,6 +79,7 @@ class Watch:
     def _troubles(self, record: Record) -> Iterator[Trouble]:
         if record["kind"] == "val":
             yield from self._collapsed(record)
+            yield from self._not_found(record)
             return
         yield from self._without_anchors(record)
         yield from self._background_alone(record)
@@ -133,6 +136,28 @@ class Watch:
                 f"their masks, above {COLLAPSED_AGREEMENT:g}) in {VALIDATIONS} validations in a row: they have become "
                 "one, and no longer teach each other anything. The pseudo-label precision says whether they are "
                 f"right; if not, try a lower cross.weight (now {self.config.cross.weight:g}) or another --seed",
+            )  # fmt: skip
+
+    def _not_found(self, record: Record) -> Iterator[Trouble]:
+        """Classes that no pseudo-label names rightly; labelled pixels may give them anchors all the same."""
+        recalls = [_defined(of) for of in record.get("pseudo_label_recall", {}).values()]
+        if not (recalls and self._past(LEARNING_FRACTION, record)):
+            return
+        phi = self.config.contrast.phi
+        for name in recalls[0]:
+            if any(recall.get(name) != 0 for recall in recalls):
+                continue
+            dice = ", ".join(
+                f"{network} {_defined(record['dice'][network]).get(name, 0):.2f}"
+                for network in record["pseudo_label_recall"]
+            )
+            yield Trouble(
+                f"found/{name}", VALIDATIONS,
+                f"neither network finds {name} on the validation patients: in {VALIDATIONS} validations in a row not "
+                f"one of its voxels was given to it with probability above {phi:g} (pseudo-label recall 0; Dice "
+                f"{dice}), so that as pseudo-labels they teach each other nothing of it. Where its Dice is well "
+                f"above 0, try a lower contrast.phi (now {phi:g}); else more labelled patients or slices that hold "
+                f"it, a lower cross.weight (now {self.config.cross.weight:g}) or another --seed",
             )  # fmt: skip
 
     def _past(self, fraction: float, record: Record) -> bool:

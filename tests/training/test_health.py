@@ -42,9 +42,18 @@ def journal(*troubles, start=400, **common):
     return [record(start + EVERY * i, **common, **t) for i, t in enumerate(troubles)]
 
 
-def validation(step, *, agreement=0.9):
+def validation(step, *, agreement=0.9, a=0.7, b=0.7):
+    """`a`, `b`: recall of RV in the pseudo-labels of a network."""
     values = agreement if isinstance(agreement, dict) else dict.fromkeys(NAMES, agreement)
-    return {"kind": "val", "step": step, "agreement": values}
+    return {
+        "kind": "val",
+        "step": step,
+        "agreement": values,
+        "dice": {name: dict.fromkeys(NAMES, 0.04) for name in ("a", "b", "mean")},
+        "pseudo_label_recall": {
+            name: {"RV": recall, "Myo": 0.1, "LV": 0.9} for name, recall in (("a", a), ("b", b))
+        },
+    }
 
 
 def validations(*troubles, start=400):
@@ -152,6 +161,28 @@ def test_train_records_between_two_validations_break_no_row():
     assert_told_once(records, 430, "foreground")
 
 
+LOST = {"a": 0.0, "b": 0.0}
+
+
+def test_a_class_that_neither_network_finds():
+    assert_told_once(
+        validations(WELL, *[LOST] * 9), 420,
+        "neither network finds RV on the validation patients", "2 validations in a row", "recall 0",
+        "Dice a 0.04, b 0.04", "contrast.phi (now 0.3)", "labelled patients",
+    )  # fmt: skip
+    told = warnings(validations(LOST, WELL, LOST, LOST, WELL, LOST, LOST))
+    assert [step for step, _ in told] == [430, 460]
+    assert warnings(validations(*[LOST] * 20, start=10)) == [], "the first fifth of the run"
+    assert [step for step, _ in warnings(validations(*[LOST] * 22, start=10))] == [220]
+
+
+@pytest.mark.parametrize(
+    "recalls", [{"a": 0.0}, {"b": 0.0}, {"a": 1e-6, "b": 0.0}, {"a": None, "b": None}], ids=str
+)
+def test_a_class_that_one_network_finds_or_that_no_patient_has(recalls):
+    assert warnings(validations(*[recalls] * 9)) == []
+
+
 def test_validations_that_hold_less():
     """Of one network, and of a journal from before agreement was measured there."""
     assert warnings([{"kind": "val", "step": 400 + i, "dice": {"a": {}}} for i in range(9)]) == []
@@ -226,12 +257,12 @@ def test_records_that_hold_less():
 @pytest.mark.parametrize("at", range(1, 27))
 def test_a_resumed_run_warns_as_one_left_alone(at):
     troubles = [NO_RV] * 7 + [DOMINANT] * 6 + [NOTHING] * 5
-    judged = validations(WELL, *[COLLAPSED] * 5, WELL, *[COLLAPSED] * 2)
+    judged = validations(WELL, *[COLLAPSED | LOST] * 5, WELL, *[COLLAPSED] * 2)
     records = journal(*troubles)
     for i, item in enumerate(judged):
         records.insert(3 * i, item)  # between the train records
     alone = warnings(records)
-    assert len(alone) == 5
+    assert len(alone) == 6
     before, after = Watch(settings()), Watch(settings())
     first = [(r["step"], text) for r in records[:at] for text in before(r)]
     written = [*records[:at], {"kind": "warning", "step": 2}]
