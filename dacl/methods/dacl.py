@@ -110,11 +110,11 @@ class DensityContrast(nn.Module):
         )
         loss = contrastive_loss(losses_CQ, weights_CQ, active_C, config.reduction)
         # pixels stand in random order: the first are a random subset (of class vectors there are never so many)
-        insertion = (t[:, : config.bank_insert] for t in (fixed_CMD, density_CM, units.valid_CM))
+        first = (slice(None), slice(config.bank_insert))
         return ContrastTerm(
             loss,
             self._diagnostics(units, density_CM, anchors, keys, cosine_CQ, log_w_CQ, active_C),
-            tuple(insertion),  # type: ignore[arg-type]
+            (fixed_CMD[first], density_CM[first], units.valid_CM[first]),
         )
 
     def _units(
