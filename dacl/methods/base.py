@@ -11,8 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dacl.config import Config
+from dacl.contrast.compactness import labeled_compactness_and_density
 from dacl.networks.unet import UNet, UNetOutput
-from dacl.seeding import stream_seed
+from dacl.seeding import stream, stream_seed
+
+MEASURED_PIXELS = 1024
+"""Annotated pixels of a class whose compactness and density a logged step measures, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,28 @@ class Method(nn.Module):
         """Whether the step's diagnostics will be written down; nobody reads those of other steps."""
         done = step + 1
         return done % self.config.journal.log_every == 0 or done == self.config.optim.steps
+
+    @torch.no_grad()
+    def feature_health(
+        self, outputs: dict[str, UNetOutput], batch: Batch, step: int
+    ) -> dict[str, Tensor]:
+        """Per foreground class, of the annotated pixels in the decoder map, means of the networks; nan where absent.
+
+        `feature_compactness` and `feature_density`: see `dacl.contrast.compactness`. Every method has them.
+        """
+        found = [
+            labeled_compactness_and_density(
+                output.features[: batch.labeled],
+                batch.labels_AHW,
+                stream(self.config.seed, "feature health", name, step, device=output.features.device),
+                n_classes=self.classes, cap=MEASURED_PIXELS, scales=self.config.contrast.scales,
+            )
+            for name, output in outputs.items()
+        ]  # fmt: skip
+        compactness_C, density_C = (
+            torch.stack(each).mean(dim=0) for each in zip(*found, strict=True)
+        )
+        return {"feature_compactness": compactness_C, "feature_density": density_C}
 
     def losses(self, batch: Batch, step: int) -> Terms:
         """The terms of step `step` (from 0); the only thing most methods write."""

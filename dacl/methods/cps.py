@@ -37,14 +37,14 @@ class Cps(Method):
             total=supervised + weight * disagreement,
             parts={"supervised": supervised.detach(), "cross": disagreement.detach()},
             weights={"supervised": 1.0, "cross": weight},
-            diagnostics=self._co_training_health(outputs, batch) if self.logs(step) else {},
+            diagnostics=self._co_training_health(outputs, batch, step) if self.logs(step) else {},
         )
 
     @torch.no_grad()
     def _co_training_health(
-        self, outputs: dict[str, UNetOutput], batch: Batch
+        self, outputs: dict[str, UNetOutput], batch: Batch, step: int
     ) -> dict[str, Tensor]:
-        """Per foreground class, on the unlabelled slices; nan where a network predicts none of it.
+        """Per foreground class: `feature_health`, and of the unlabelled slices, nan where a network predicts none.
 
         `confident`: share of the pixels called so with probability above phi, mean of the networks. `agreement`: Dice
         between the two networks' predictions.
@@ -58,7 +58,7 @@ class Cps(Method):
             sure_C = (predicted[-1] & (confidence > self.config.contrast.phi)).sum(dim=1)
             confident.append(sure_C / predicted[-1].sum(dim=1))
         a_CP, b_CP = predicted
-        return {
+        return self.feature_health(outputs, batch, step) | {
             "confident": torch.stack(confident).mean(dim=0),
             "agreement": 2 * (a_CP & b_CP).sum(dim=1) / (a_CP.sum(dim=1) + b_CP.sum(dim=1)),
         }

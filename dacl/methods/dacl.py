@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dacl.config import Config, ContrastConfig
 from dacl.contrast.bank import ClassBank
+from dacl.contrast.compactness import compactness
 from dacl.contrast.density import multiscale_density
 from dacl.contrast.loss import anchor_losses, contrastive_loss, log_negative_mass
 from dacl.contrast.positiveness import log_positiveness
@@ -227,6 +228,7 @@ class DensityContrast(nn.Module):
             "anchors": anchors.valid_CM.sum(dim=1).float() * active_C,
             "density": _masked_mean(density_CM, units.valid_CM),
             "anchor_density": _masked_mean(anchor_density_CQ, anchors.valid_CM),
+            "compactness": compactness(units.units_CMD, units.valid_CM),
             "key_density": _masked_mean(key_density_CS, keys.valid_CM),
             "positiveness": _masked_mean(cosine_CQ, anchors.valid_CM),
             "weight_spread": spread_C,

@@ -9,6 +9,7 @@ class Supervised(Method):
 
     def losses(self, batch: Batch, step: int) -> Terms:
         """L_sup of network a."""
-        logits = self.forward_networks(batch.images_BCHW)["a"].logits_BCHW
-        loss = supervised_loss(logits[: batch.labeled], batch.labels_AHW)
-        return Terms(loss, {"supervised": loss.detach()}, {"supervised": 1.0})
+        outputs = self.forward_networks(batch.images_BCHW)
+        loss = supervised_loss(outputs["a"].logits_BCHW[: batch.labeled], batch.labels_AHW)
+        health = self.feature_health(outputs, batch, step) if self.logs(step) else {}
+        return Terms(loss, {"supervised": loss.detach()}, {"supervised": 1.0}, health)

@@ -106,6 +106,8 @@ def chosen_panels(records: Sequence[Record]) -> list[Panel]:
               [dice(name) for name in dict.fromkeys(name for r in val for name in r["dice"])], limits=UNIT),
     ]  # fmt: skip
     others = [
+        Panel("features of annotated pixels", [diagnostic("feature_compactness", "compactness"),
+                                               diagnostic("feature_density", "density")]),
         Panel("confident share of pseudo-labels", [diagnostic("confident")], "on unlabelled slices", UNIT),
         Panel("agreement of the networks",
               [agreement, diagnostic("agreement", "batches, dropout")], limits=UNIT,
@@ -113,8 +115,9 @@ def chosen_panels(records: Sequence[Record]) -> list[Panel]:
         Panel("pseudo-labels on validation", [pseudo_label("precision"), pseudo_label("recall")], limits=UNIT),
         Panel("bank fill and anchors", [diagnostic("bank_fill", "fill")], limits=UNIT,
               right=diagnostic("anchors", "anchors (right)")),
-        Panel("density", [diagnostic("density", "class"), diagnostic("key_density", "keys"),
-                          diagnostic("anchor_density", "anchors")]),
+        Panel("density of the contrast's units", [diagnostic("density", "class"),
+                                                  diagnostic("key_density", "keys"),
+                                                  diagnostic("anchor_density", "anchors")]),
         Panel("spread of positiveness", [diagnostic("weight_spread")], "sd of w; 0: every anchor weighs the same"),
         Panel("gradient share of the contrast", [diagnostic("gradient_share")], "at the feature maps", UNIT,
               bound=DOMINANT_SHARE),

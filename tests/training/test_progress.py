@@ -13,7 +13,8 @@ from dacl.training.progress import WARNING, chosen_panels, draw_progress
 from dacl.training.records import warning_record
 
 NAMES = ("RV", "Myo", "LV")
-ALWAYS = ["loss terms, before their weights", "validation Dice"]
+ALWAYS = ["loss terms, before their weights", "validation Dice", "features of annotated pixels"]
+FEATURES = ("feature_compactness", "feature_density")
 CO_TRAINING = [
     "confident share of pseudo-labels",
     "agreement of the networks",
@@ -21,7 +22,7 @@ CO_TRAINING = [
 ]
 CONTRAST = [
     "bank fill and anchors",
-    "density",
+    "density of the contrast's units",
     "spread of positiveness",
     "gradient share of the contrast",
 ]
@@ -34,6 +35,7 @@ def by_class(value):
 
 def train(step, parts=("supervised",), **diagnostics):
     losses = {name: 1.0 / (step + i) for i, name in enumerate(parts)}
+    diagnostics |= {key: by_class(0.8 - 0.1 * i) for i, key in enumerate(FEATURES)}
     return {"kind": "train", "step": step, "parts": losses, "diagnostics": diagnostics}
 
 
@@ -141,14 +143,17 @@ def test_a_class_has_one_colour_and_a_style_one_meaning(drawn):
         "validation Dice": ["-", "--", ":"],
         "confident share of pseudo-labels": ["-"],
         "pseudo-labels on validation": ["-", "--"],
-        "density": ["-", "--", ":"],
+        "density of the contrast's units": ["-", "--", ":"],
     }.items():
         found = [(color, style) for color, style, *_ in curves(axes_of(figure, title))]
         assert found == [(ink, style) for style in styles for ink in inks], title
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == list(NAMES)
     assert [line.get_color() for line in legend.get_lines()] == inks
-    names = [t.get_text() for t in axes_of(figure, "density").get_legend().get_texts()]
+    names = [
+        t.get_text()
+        for t in axes_of(figure, "density of the contrast's units").get_legend().get_texts()
+    ]
     assert names == ["class", "keys", "anchors"]
 
 
