@@ -10,21 +10,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from dacl.analysis.figures import draw_overlay, why_no_pictures
-from dacl.data.prepared import CaseInfo, PreparedDataset, write_json
+from dacl.data.prepared import CaseInfo, write_json
 from dacl.errors import DaclError
+from dacl.experiments.judged import Judged, labeled_cases, open_judged
 from dacl.experiments.record import build_summary, write_cases
 from dacl.experiments.tables import Summary, Table, result_table
 from dacl.inference.export import why_no_nifti, write_nifti
-from dacl.inference.postprocess import largest_component
-from dacl.inference.slices import predict_volume
 from dacl.metrics.conventions import Convention, convention_named, score_volume
 from dacl.metrics.overlap import dice_per_class
 from dacl.metrics.summary import Row
-from dacl.training.checkpoint import Trained, load_trained, open_data
-from dacl.training.device import device_name, pick_device, precision_name, use_bf16
+from dacl.training.device import device_name, precision_name
 
 Report = Callable[[int, int, str], None]
 """`report(done, total, detail)`."""
@@ -75,30 +72,25 @@ def evaluate(
             or a result that fails its self-check (nothing is written then but predictions).
     """
     convention = convention_named(request.convention)
-    device = pick_device(request.device)
-    trained = load_trained(path, device, request.checkpoint)
-    trained.method.bf16 = use_bf16(request.precision, device)
-    judged = trained.method.judged
-    if request.network not in judged:
-        raise DaclError(
-            f"{trained.config.method} has no network {request.network!r}",
-            f"it has {', '.join(judged)}",
-        )
-    dataset = open_data(trained.meta, trained.path, request.data)
-    cases, unlabeled = _cases(dataset, request.split)
+    judged = open_judged(
+        path, checkpoint=request.checkpoint, data=request.data, device=request.device,
+        precision=request.precision, post=request.post,
+    )  # fmt: skip
+    judged.require_network(request.network)
+    trained, dataset = judged.trained, judged.dataset
+    cases, unlabeled = labeled_cases(dataset, request.split)
     out = request.out or trained.path.parent / "evaluation" / _folder_name(trained.path, request)
     out.mkdir(parents=True, exist_ok=True)
     # A summary of an earlier evaluation must not vouch for files that this one is replacing.
     (out / "summary.json").unlink(missing_ok=True)
 
-    run = _Run(trained, dataset, convention, request, device)
     no_nifti = why_no_nifti() if request.predictions else None
     rows: list[Row] = []
     files: list[Path] = []
     for done, case in enumerate(cases):
         report(done, len(cases), case.id)
-        predicted = run.predict(case)
-        rows += run.score(case, predicted)
+        predicted = judged.predict(case)
+        rows += _score(judged, case, predicted, convention)
         if request.predictions and no_nifti is None:
             files.append(out / "predictions" / f"{case.id}.nii.gz")
             geometry = dataset.read_geometry(case.id)
@@ -108,8 +100,8 @@ def evaluate(
     summary = build_summary(
         trained, dataset, cases, rows,
         convention=convention, evaluated_on=request.split, post=request.post,
-        network=request.network, device=device_name(device),
-        precision=precision_name(trained.method.bf16, device), unlabeled=unlabeled,
+        network=request.network, device=device_name(judged.device),
+        precision=precision_name(trained.method.bf16, judged.device), unlabeled=unlabeled,
     )  # fmt: skip
     table = result_table(summary)
     files = [out / "cases.csv", out / "table.md", out / "table.tex", *files]
@@ -120,91 +112,57 @@ def evaluate(
     if request.pictures and no_pictures is None:
         for which, shown in summary["shown_cases"].items():
             files.append(out / f"overlay_{which}.png")
-            run.draw(files[-1], which, shown)
+            _draw(judged, request, files[-1], which, shown)
     files.append(out / "summary.json")
     write_json(files[-1], summary)
     skipped = tuple(line for line in (no_nifti, no_pictures) if line is not None)
     return Evaluation(summary=summary, table=table, out=out, files=tuple(files), skipped=skipped)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One trained method on one dataset, judged one way."""
-
-    trained: Trained
-    dataset: PreparedDataset
-    convention: Convention
-    request: Request
-    device: torch.device
-
-    def predict(self, case: CaseInfo) -> dict[str, np.ndarray]:
-        """Post-processed masks of every judged network."""
-        image_ZHW = self.dataset.read_image(case.id)
-        config = self.trained.config.image
-        masks = predict_volume(self.trained.method, image_ZHW, case.spacing_mm, config, self.device)
-        if self.request.post == "none":
-            return masks
-        n_classes = len(self.dataset.class_names)
-        return {name: largest_component(mask, n_classes) for name, mask in masks.items()}
-
-    def score(self, case: CaseInfo, predicted: dict[str, np.ndarray]) -> list[Row]:
-        """One row per network and foreground class."""
-        truth_ZHW = self.dataset.read_label(case.id)
-        rows = []
-        for network, pred_ZHW in predicted.items():
-            try:
-                scores = score_volume(
-                    pred_ZHW, truth_ZHW, self.dataset.class_names,
-                    spacing_mm=case.spacing_mm, convention=self.convention,
-                )  # fmt: skip
-            except DaclError as error:
-                raise DaclError(
-                    f"{case.id}, network {network}: {error.message}", error.hint
-                ) from error
-            rows += [
-                Row(case=case.id, patient=case.patient, network=network, score=score)
-                for score in scores
-            ]
-        return rows
-
-    def draw(self, path: Path, which: str, shown: dict[str, Any]) -> None:
-        """The overlay of the median or the worst case, predicted once more rather than kept."""
-        case = self.dataset.info(shown["case"])
-        truth_ZHW, names = self.dataset.read_label(case.id), self.dataset.class_names
-        pred_ZHW = self.predict(case)[self.request.network]
-        dice_C = dice_per_class(pred_ZHW, truth_ZHW, len(names))
-        each = [
-            f"{name} {'absent' if np.isnan(dice) else f'{100 * dice:.1f}'}"
-            for name, dice in zip(names[1:], dice_C[1:], strict=True)
+def _score(
+    judged: Judged, case: CaseInfo, predicted: dict[str, np.ndarray], convention: Convention
+) -> list[Row]:
+    """One row per network and foreground class."""
+    truth_ZHW = judged.dataset.read_label(case.id)
+    rows = []
+    for network, pred_ZHW in predicted.items():
+        try:
+            scores = score_volume(
+                pred_ZHW, truth_ZHW, judged.dataset.class_names,
+                spacing_mm=case.spacing_mm, convention=convention,
+            )  # fmt: skip
+        except DaclError as error:
+            raise DaclError(f"{case.id}, network {network}: {error.message}", error.hint) from error
+        rows += [
+            Row(case=case.id, patient=case.patient, network=network, score=score)
+            for score in scores
         ]
-        # More classes than these do not fit on a line.
-        by_class = f" ({', '.join(each)})" if len(each) <= 4 else ""
-        synthetic = "synthetic, " if self.dataset.synthetic else ""
-        title = (
-            f"{case.id}: {synthetic}{which} case of {self.request.split} by mean Dice\n"
-            f"{self.trained.config.method}, network {self.request.network}, "
-            f"Dice {100 * shown['dice']:.1f} %{by_class}"
-        )
-        image_ZHW = self.dataset.read_image(case.id)
-        draw_overlay(
-            path, image_ZHW, truth_ZHW, pred_ZHW,
-            class_names=names, spacing_mm=case.spacing_mm, title=title,
-        )  # fmt: skip
+    return rows
 
 
-def _cases(dataset: PreparedDataset, split: str) -> tuple[list[CaseInfo], int]:
-    """Labelled cases of a split, and how many others were left out."""
-    every = dataset.cases(getattr(dataset.split, split))
-    labeled = [case for case in every if case.has_label]
-    if not labeled:
-        raise DaclError(
-            f"{dataset.root} holds no labelled {split} case of split {dataset.split.name} "
-            f"({len(every)} without a label, {len(dataset.split.missing)} patients of the split "
-            "are missing from the raw data)",
-            f"evaluate on --split {'val' if split == 'test' else 'test'}, or prepare the data again "
-            "with those patients",
-        )
-    return labeled, len(every) - len(labeled)
+def _draw(judged: Judged, request: Request, path: Path, which: str, shown: dict[str, Any]) -> None:
+    """The overlay of the median or the worst case, predicted once more rather than kept."""
+    dataset = judged.dataset
+    case = dataset.info(shown["case"])
+    truth_ZHW, names = dataset.read_label(case.id), dataset.class_names
+    pred_ZHW = judged.predict(case)[request.network]
+    dice_C = dice_per_class(pred_ZHW, truth_ZHW, len(names))
+    each = [
+        f"{name} {'absent' if np.isnan(dice) else f'{100 * dice:.1f}'}"
+        for name, dice in zip(names[1:], dice_C[1:], strict=True)
+    ]
+    # More classes than these do not fit on a line.
+    by_class = f" ({', '.join(each)})" if len(each) <= 4 else ""
+    synthetic = "synthetic, " if dataset.synthetic else ""
+    title = (
+        f"{case.id}: {synthetic}{which} case of {request.split} by mean Dice\n"
+        f"{judged.trained.config.method}, network {request.network}, "
+        f"Dice {100 * shown['dice']:.1f} %{by_class}"
+    )
+    draw_overlay(
+        path, dataset.read_image(case.id), truth_ZHW, pred_ZHW,
+        class_names=names, spacing_mm=case.spacing_mm, title=title,
+    )  # fmt: skip
 
 
 def _folder_name(checkpoint: Path, request: Request) -> str:

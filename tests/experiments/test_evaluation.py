@@ -12,7 +12,7 @@ import tiny_run
 
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
-from dacl.experiments import evaluation
+from dacl.experiments import evaluation, judged
 from dacl.experiments.evaluation import Evaluation, Request, evaluate
 from dacl.metrics.conventions import METRICS
 from dacl.metrics.overlap import dice_per_class
@@ -38,7 +38,7 @@ def masks(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
         "b": tiny_run.block_label(1) % 3,
         "mean": tiny_run.block_label(1),
     }
-    monkeypatch.setattr(evaluation, "predict_volume", lambda *_args: dict(answers))
+    monkeypatch.setattr(judged, "predict_volume", lambda *_args: dict(answers))
     return answers
 
 

@@ -1,0 +1,91 @@
+"""A trained run opened together with its data, ready to be judged: its masks of any case, and the cases of a split."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from dacl.data.prepared import CaseInfo, PreparedDataset
+from dacl.errors import DaclError
+from dacl.inference.postprocess import largest_component
+from dacl.inference.slices import predict_volume
+from dacl.training.checkpoint import Trained, load_trained, open_data
+from dacl.training.device import pick_device, use_bf16
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One trained method on the dataset it was trained on."""
+
+    trained: Trained
+    dataset: PreparedDataset
+    device: torch.device
+    post: Literal["none", "largest-component"] = "none"
+
+    def require_network(self, name: str) -> None:
+        """DaclError unless the method has a network of this name."""
+        judged = self.trained.method.judged
+        if name not in judged:
+            raise DaclError(
+                f"{self.trained.config.method} has no network {name!r}",
+                f"it has {', '.join(judged)}",
+            )
+
+    def predict(self, case: CaseInfo) -> dict[str, np.ndarray]:
+        """Post-processed masks of every judged network: uint8 class indices (Z, H, W) on the scan's own grid."""
+        image_ZHW = self.dataset.read_image(case.id)
+        config = self.trained.config.image
+        masks = predict_volume(self.trained.method, image_ZHW, case.spacing_mm, config, self.device)
+        if self.post == "none":
+            return masks
+        n_classes = len(self.dataset.class_names)
+        return {name: largest_component(mask, n_classes) for name, mask in masks.items()}
+
+
+def open_judged(
+    path: Path,
+    *,
+    checkpoint: Literal["best", "latest"] = "best",
+    data: Path | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "fp32",
+    post: Literal["none", "largest-component"] = "none",
+) -> Judged:
+    """Open a run folder or a checkpoint and the data it was trained on.
+
+    Args:
+        path: run folder, or a .pt file, which is its own answer to `checkpoint`.
+        checkpoint: which one of a run folder.
+        data: the prepared dataset; None: where the checkpoint says it was.
+        device: where to compute.
+        precision: of the networks.
+        post: post-processing of every mask.
+
+    Raises:
+        DaclError: no such run or data, or data other than the run's.
+    """
+    on = pick_device(device)
+    trained = load_trained(path, on, checkpoint)
+    trained.method.bf16 = use_bf16(precision, on)
+    return Judged(trained, open_data(trained.meta, trained.path, data), on, post)
+
+
+def labeled_cases(dataset: PreparedDataset, split: str) -> tuple[list[CaseInfo], int]:
+    """Labelled cases of a split, and how many others were left out.
+
+    Raises:
+        DaclError: there is none with a label.
+    """
+    every = dataset.cases(getattr(dataset.split, split))
+    labeled = [case for case in every if case.has_label]
+    if not labeled:
+        raise DaclError(
+            f"{dataset.root} holds no labelled {split} case of split {dataset.split.name} "
+            f"({len(every)} without a label, {len(dataset.split.missing)} patients of the split "
+            "are missing from the raw data)",
+            f"evaluate on --split {'val' if split == 'test' else 'test'}, or prepare the data again "
+            "with those patients",
+        )
+    return labeled, len(every) - len(labeled)
