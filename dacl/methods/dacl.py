@@ -43,6 +43,19 @@ class ContrastTerm(NamedTuple):
     """Arguments of ClassBank.insert once the optimiser has stepped."""
 
 
+class Selection(NamedTuple):
+    """What one network's contrast looks at in a batch, detached but for the units themselves."""
+
+    units: Units
+    density_CM: Float[Tensor, "C M"]
+    anchors: Chosen
+    keys: Chosen
+    """Of the batch."""
+    bank_keys: Chosen
+    enough_C: Bool[Tensor, "C"]
+    """Whether a class has the neighbours that the scales ask for."""
+
+
 class DensityContrast(nn.Module):
     """L_CL of one network: its projection head, its bank, and the path from feature map to loss.
 
@@ -76,15 +89,9 @@ class DensityContrast(nn.Module):
     ) -> ContrastTerm:
         """The loss of this step against the bank as the last step left it."""
         config, bank = self.config, self.bank
-        units = self._units(features_BFHW, classes_BHW, generator)
+        chosen = self.select(features_BFHW, classes_BHW, generator)
+        units, density_CM, anchors, keys, bank_keys, enough_C = chosen
         fixed_CMD = units.units_CMD.detach()
-
-        candidates_CKD, candidate_valid_CK, self_offset = self._candidates(fixed_CMD, units)
-        density_CM = multiscale_density(
-            fixed_CMD, candidates_CKD, candidate_valid_CK, config.scales, self_offset=self_offset
-        )
-        anchors, keys = self._anchors_and_keys(density_CM, units, generator)
-        bank_keys = self._bank_keys(generator)
         centre_CD = class_centre(
             torch.cat(
                 [take(fixed_CMD, keys.index_CM), take(bank.features_CLD, bank_keys.index_CM)], dim=1
@@ -107,7 +114,7 @@ class DensityContrast(nn.Module):
             (anchors.valid_CM.sum(dim=1) >= 2)
             & (keys.valid_CM.any(dim=1) | bank_keys.valid_CM.any(dim=1))
             & negatives.valid_CR.any(dim=1)
-            & self._enough_neighbours(candidate_valid_CK)
+            & enough_C
         )
         loss = contrastive_loss(losses_CQ, weights_CQ, active_C, config.reduction)
         # pixels stand in random order: the first are a random subset (of class vectors there are never so many)
@@ -117,6 +124,25 @@ class DensityContrast(nn.Module):
             self._diagnostics(units, density_CM, anchors, keys, cosine_CQ, log_w_CQ, active_C),
             (fixed_CMD[first], density_CM[first], units.valid_CM[first]),
         )
+
+    def select(
+        self,
+        features_BFHW: Float[Tensor, "B F H W"],
+        classes_BHW: Int[Tensor, "B H W"],
+        generator: torch.Generator,
+    ) -> Selection:
+        """The units of a batch, their densities, and what Eq. 6 and 7 choose of them and of the bank."""
+        units = self._units(features_BFHW, classes_BHW, generator)
+        fixed_CMD = units.units_CMD.detach()
+        candidates_CKD, candidate_valid_CK, self_offset = self._candidates(fixed_CMD, units)
+        density_CM = multiscale_density(
+            fixed_CMD, candidates_CKD, candidate_valid_CK, self.config.scales,
+            self_offset=self_offset,
+        )  # fmt: skip
+        anchors, keys = self._anchors_and_keys(density_CM, units, generator)
+        bank_keys = self._bank_keys(generator)
+        enough_C = self._enough_neighbours(candidate_valid_CK)
+        return Selection(units, density_CM, anchors, keys, bank_keys, enough_C)
 
     def _units(
         self, features_BFHW: Tensor, classes_BHW: Tensor, generator: torch.Generator
