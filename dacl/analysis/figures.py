@@ -60,7 +60,7 @@ def draw_overlay(
     from matplotlib.figure import Figure
 
     slices = chosen_slices(truth_ZHW, pred_ZHW)
-    window = _window((truth_ZHW > 0) | (pred_ZHW > 0))
+    window = foreground_window((truth_ZHW > 0) | (pred_ZHW > 0))
     aspect = 1.0 if spacing_mm is None else spacing_mm[1] / spacing_mm[2]
     height, width = image_ZHW[0][window].shape
     cell_height = float(np.clip(CELL_INCHES * height * aspect / width, 1.0, 2 * CELL_INCHES))
@@ -85,8 +85,8 @@ def draw_overlay(
             )  # fmt: skip
             axes.set(xticks=[], yticks=[])
         row[0].set_ylabel(f"slice {z + 1} of {len(image_ZHW)}", fontsize=8)
-        _draw_contours(row[1], truth, len(class_names))
-        _draw_contours(row[2], pred, len(class_names))
+        draw_contours(row[1], truth, len(class_names))
+        draw_contours(row[2], pred, len(class_names))
         _draw_errors(row[3], truth, pred)
     for axes, heading in zip(cells[0], HEADINGS, strict=True):
         axes.set_title(heading, fontsize=9, pad=4)
@@ -107,7 +107,7 @@ def chosen_slices(
     return [int(used[round(place)]) for place in places]
 
 
-def _window(foreground_ZHW: np.ndarray) -> tuple[slice, slice]:
+def foreground_window(foreground_ZHW: np.ndarray) -> tuple[slice, slice]:
     """The foreground's box in plane with a margin, or the whole slice without foreground."""
     height, width = foreground_ZHW.shape[1:]
     if not foreground_ZHW.any():
@@ -140,14 +140,17 @@ def _draw_legends(figure: "Figure", class_names: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def _draw_contours(axes: "Axes", mask_HW: np.ndarray, n_classes: int) -> None:
+def draw_contours(
+    axes: "Axes", mask_HW: np.ndarray, n_classes: int, *, linewidth: float = 1.4
+) -> None:
+    """Outline every foreground class in its colour; the limits of the axes become those of the mask."""
     padded = np.pad(mask_HW, 1)  # closes the contours of what touches the edge
     rows, columns = (np.arange(-1, n + 1) for n in mask_HW.shape)
     for label in range(1, n_classes):
         if (mask_HW == label).any():
             axes.contour(
                 columns, rows, padded == label, levels=[0.5], colors=[class_color(label)],
-                linewidths=1.4,
+                linewidths=linewidth,
             )  # fmt: skip
     axes.set(xlim=(-0.5, mask_HW.shape[1] - 0.5), ylim=(mask_HW.shape[0] - 0.5, -0.5))
 
