@@ -1,6 +1,6 @@
 """What may be said about differences between rows, and how many seeds it would take to say more."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dacl.experiments.ablation import ANCHORS
 from dacl.experiments.measured import Comparison, Measured
@@ -80,7 +80,7 @@ def claims(rows: Sequence[Measured]) -> list[str]:
 
 def _claim(found: Comparison) -> str:
     difference = found.difference
-    why = _why_no_claim(difference)
+    why = why_no_claim(difference)
     if why is not None:
         return f"nothing may be claimed against {found.to}: {why}"
     side = "above" if difference.mean > 0 else "below"
@@ -92,8 +92,8 @@ def _claim(found: Comparison) -> str:
     )
 
 
-def _why_no_claim(difference: Difference) -> str | None:
-    """None where it may be claimed."""
+def why_no_claim(difference: Difference, shown: Callable[[float], str] = points) -> str | None:
+    """None where it may be claimed; `shown` writes a bound of an interval."""
     n, over_seeds = len(difference.by_seed), difference.ci95_over_seeds
     if over_seeds is None:
         return "one seed"
@@ -103,7 +103,7 @@ def _why_no_claim(difference: Difference) -> str | None:
         return "the interval includes zero"
     if not off_zero(over_seeds):
         low, high = over_seeds
-        return f"the t interval over seeds includes zero, [{points(low)}, {points(high)}]"
+        return f"the t interval over seeds includes zero, [{shown(low)}, {shown(high)}]"
     return None
 
 

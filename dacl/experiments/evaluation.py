@@ -14,6 +14,7 @@ import numpy as np
 from dacl.analysis.figures import draw_overlay, why_no_pictures
 from dacl.data.prepared import CaseInfo, write_json
 from dacl.errors import DaclError
+from dacl.experiments.folders import evaluation_name
 from dacl.experiments.judged import Judged, labeled_cases, open_judged
 from dacl.experiments.record import build_summary, write_cases
 from dacl.experiments.tables import Summary, Table, result_table
@@ -79,7 +80,8 @@ def evaluate(
     judged.require_network(request.network)
     trained, dataset = judged.trained, judged.dataset
     cases, unlabeled = labeled_cases(dataset, request.split)
-    out = request.out or trained.path.parent / "evaluation" / _folder_name(trained.path, request)
+    name = evaluation_name(request.split, trained.path.stem, request.post, request.convention)
+    out = request.out or trained.path.parent / "evaluation" / name
     out.mkdir(parents=True, exist_ok=True)
     # A summary of an earlier evaluation must not vouch for files that this one is replacing.
     (out / "summary.json").unlink(missing_ok=True)
@@ -163,12 +165,3 @@ def _draw(judged: Judged, request: Request, path: Path, which: str, shown: dict[
         path, dataset.read_image(case.id), truth_ZHW, pred_ZHW,
         class_names=names, spacing_mm=case.spacing_mm, title=title,
     )  # fmt: skip
-
-
-def _folder_name(checkpoint: Path, request: Request) -> str:
-    parts = [request.split, checkpoint.stem]
-    if request.post != "none":
-        parts.append(request.post)
-    if request.convention != "strict":
-        parts.append(request.convention)
-    return "-".join(parts)

@@ -107,21 +107,31 @@ def read_run(evaluation: Path, network: str = "a") -> RunResult:
     Raises:
         DaclError: no finished evaluation, or nothing of this network in it.
     """
+    return RunResult(
+        summary=read_summary(evaluation),
+        dice_by_patient=patient_dice(evaluation / "cases.csv", network),
+        recipe=read_recipe(evaluation.parent.parent),
+    )
+
+
+def read_summary(evaluation: Path) -> Summary:
+    """Content of its summary.json.
+
+    Raises:
+        DaclError: no finished evaluation.
+    """
     path = evaluation / "summary.json"
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary: Summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise DaclError(
             f"no finished evaluation: {path}", "run `dacl evaluate RUN` first"
         ) from None
-    return RunResult(
-        summary=summary,
-        dice_by_patient=patient_dice(evaluation / "cases.csv", network),
-        recipe=_recipe(evaluation.parent.parent),
-    )
+    return summary
 
 
-def _recipe(run_dir: Path) -> dict[str, Any] | None:
+def read_recipe(run_dir: Path) -> dict[str, Any] | None:
+    """`config.recipe` of a run; None where its folder does not say."""
     try:
         config = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["config"]
         return recipe(resolve(config["preset"], config))

@@ -33,7 +33,7 @@ def protocol_notes(
         else "sd over seeds: of the means of the runs of a row"
     )
     lines.append("sd over patients: of the Dice of a patient, frames and then seeds averaged first")
-    lines += _run_notes(results)
+    lines += run_notes(results)
     unknown = unrecorded(results)
     if unknown:
         who = "of every run" if len(unknown) == _n_runs(results) else ", ".join(unknown)
@@ -96,7 +96,7 @@ def difference_dots(found: Comparison) -> DifferenceDots:
     )
 
 
-def _run_notes(results: Sequence[RowResult]) -> list[str]:
+def run_notes(results: Sequence[RowResult]) -> list[str]:
     """What runs say of themselves; with their names where not all do."""
     cells: dict[str, list[str]] = {}
     for result in results:

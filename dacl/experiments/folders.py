@@ -1,0 +1,87 @@
+"""Where the evaluation of a run lies, and what to type where there is none."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dacl.errors import DaclError
+
+RUN_FILES = ("run.json", "best.pt", "latest.pt")
+"""Any of these makes a folder a run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Which evaluation of a run is meant; the defaults are those of `dacl evaluate`."""
+
+    split: Literal["val", "test"] = "test"
+    checkpoint: Literal["best", "latest"] = "best"
+    post: Literal["none", "largest-component"] = "none"
+    convention: str = "strict"
+
+    @property
+    def folder_name(self) -> str:
+        """`test-best`, with post-processing and convention where they are not the default."""
+        return evaluation_name(self.split, self.checkpoint, self.post, self.convention)
+
+    def command(self, run: Path) -> str:
+        """The `dacl evaluate` that fills this place."""
+        default = Place()
+        options = [
+            f"--{name} {value}"
+            for name in ("split", "checkpoint", "post", "convention")
+            if (value := getattr(self, name)) != getattr(default, name)
+        ]
+        return " ".join(["dacl evaluate", shlex.quote(str(run)), *options])
+
+
+def evaluation_name(split: str, checkpoint: str, post: str, convention: str) -> str:
+    """Name of the folder below `<run>/evaluation`.
+
+    Args:
+        split: evaluated on.
+        checkpoint: its name without `.pt`.
+        post: post-processing; `none` leaves no trace.
+        convention: rule for empty masks; `strict` leaves no trace.
+    """
+    parts = [split, checkpoint]
+    if post != "none":
+        parts.append(post)
+    if convention != "strict":
+        parts.append(convention)
+    return "-".join(parts)
+
+
+def find_evaluation(path: Path, place: Place) -> Path:
+    """The finished evaluation that `path` means: its own folder, or the one of a run at `place`.
+
+    Raises:
+        DaclError: there is none; the hint is the command that makes it.
+    """
+    if (path / "summary.json").is_file():
+        return path
+    if any((path / name).is_file() for name in RUN_FILES):
+        found = path / "evaluation" / place.folder_name
+        if (found / "summary.json").is_file():
+            return found
+        raise DaclError(
+            f"{path} has no finished evaluation {place.folder_name}", place.command(path)
+        )
+    if path.suffix == ".pt" and path.is_file():
+        raise DaclError(f"{path} is a checkpoint", f"give the folder of its run: {path.parent}")
+    if not path.exists():
+        raise DaclError(f"no such folder: {path}", "give folders of runs or of evaluations")
+    if (path / "cases.csv").is_file():
+        raise DaclError(f"{path} holds an unfinished evaluation", "run its `dacl evaluate` again")
+    raise DaclError(
+        f"{path} is neither a run nor an evaluation",
+        "give folders that `dacl train` or `dacl evaluate` wrote",
+    )
+
+
+def run_of(evaluation: Path) -> Path | None:
+    """The run's folder that this evaluation lies in, if it does."""
+    run = evaluation.parent.parent
+    inside = evaluation.parent.name == "evaluation"
+    return run if inside and any((run / name).is_file() for name in RUN_FILES) else None
