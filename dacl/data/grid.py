@@ -77,6 +77,20 @@ def to_network(
     return F.pad(images, (0, -width % stride, 0, -height % stride)).unsqueeze(1)
 
 
+def network_pixels(
+    shape_HW: tuple[int, int], spacing_mm: SpacingMm | None, image: ImageConfig
+) -> tuple[Integer[Tensor, "H"], Integer[Tensor, "W"]]:
+    """Row and column of the network's grid (before its padding) that lie nearest to each row and column of the scan."""
+    if image.geometry == "resize":
+        rows, columns = (nearest_index(image.patch_size, n) for n in shape_HW)
+        return rows, columns
+    rows, columns = (
+        ((torch.arange(n, dtype=torch.float64) + 0.5) * size / n).floor().long()
+        for n, size in zip(shape_HW, resampled_size(shape_HW, spacing_mm, image), strict=True)
+    )
+    return rows, columns
+
+
 def to_native(
     probs_ZNhw: Float[Tensor, "Z N h w"],
     shape_HW: tuple[int, int],

@@ -54,11 +54,24 @@ class Panel(NamedTuple):
 
 
 def draw_progress(records: Sequence[Record], target: Path) -> None:
-    """Write a PNG of as many panels as the records have numbers for; the old file stays until the new one is whole."""
+    """Write a PNG of as many panels as the records have numbers for."""
+    draw_panels(chosen_panels(records), records, target)
+
+
+def draw_panels(
+    panels: Sequence[Panel], records: Sequence[Record], target: Path, *, title: str = ""
+) -> None:
+    """Write one picture of these panels; the old file stays until the new one is whole.
+
+    Args:
+        panels: at least one.
+        records: the journal that they come from, for classes, warnings and the last step.
+        target: where to; the ending says which format.
+        title: a line above all.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    panels = chosen_panels(records)
     rows = math.ceil(len(panels) / COLUMNS)
     columns = min(len(panels), COLUMNS)
     size = (PANEL_INCHES[0] * columns, PANEL_INCHES[1] * rows + 0.5)
@@ -73,7 +86,9 @@ def draw_progress(records: Sequence[Record], target: Path) -> None:
         _share_steps(cells[: len(panels)], records)
         _draw_warnings(cells[: len(panels)], records)
         _draw_legend(figure, classes, records)
-        partial = target.with_name("progress.partial.png")
+        if title:
+            figure.suptitle(title, fontsize=FONT_POINTS)
+        partial = target.with_name(f"{target.stem}.partial{target.suffix}")
         figure.savefig(partial, dpi=100)
     partial.replace(target)
 
@@ -84,8 +99,7 @@ def chosen_panels(records: Sequence[Record]) -> list[Panel]:
     val = [r for r in records if r["kind"] == "val"]
 
     def diagnostic(key: str, label: str = "") -> Lines:
-        found = [r["diagnostics"].get(key) for r in train]
-        return Lines(label, [r["step"] for r in train], _curves(found))
+        return diagnostic_lines(train, key, label)
 
     def dice(network: str) -> Lines:
         found = [r["dice"].get(network) for r in val]
@@ -106,8 +120,7 @@ def chosen_panels(records: Sequence[Record]) -> list[Panel]:
               [dice(name) for name in dict.fromkeys(name for r in val for name in r["dice"])], limits=UNIT),
     ]  # fmt: skip
     others = [
-        Panel("features of annotated pixels", [diagnostic("feature_compactness", "compactness"),
-                                               diagnostic("feature_density", "density")]),
+        feature_panel(train),
         Panel("confident share of pseudo-labels", [diagnostic("confident")], "on unlabelled slices", UNIT),
         Panel("agreement of the networks",
               [agreement, diagnostic("agreement", "batches, dropout")], limits=UNIT,
@@ -115,14 +128,38 @@ def chosen_panels(records: Sequence[Record]) -> list[Panel]:
         Panel("pseudo-labels on validation", [pseudo_label("precision"), pseudo_label("recall")], limits=UNIT),
         Panel("bank fill and anchors", [diagnostic("bank_fill", "fill")], limits=UNIT,
               right=diagnostic("anchors", "anchors (right)")),
-        Panel("density of the contrast's units", [diagnostic("density", "class"),
-                                                  diagnostic("key_density", "keys"),
-                                                  diagnostic("anchor_density", "anchors")]),
+        density_panel(train),
         Panel("spread of positiveness", [diagnostic("weight_spread")], "sd of w; 0: every anchor weighs the same"),
         Panel("gradient share of the contrast", [diagnostic("gradient_share")], "at the feature maps", UNIT,
               bound=DOMINANT_SHARE),
     ]  # fmt: skip
     return always + [panel for panel in others if any(lines.curves for lines in panel.lines)]
+
+
+def diagnostic_lines(train: Sequence[Record], key: str, label: str = "") -> Lines:
+    """One diagnostic of the train records, a curve per class; no curve where no record has it."""
+    found = [r["diagnostics"].get(key) for r in train]
+    return Lines(label, [r["step"] for r in train], _curves(found))
+
+
+def feature_panel(train: Sequence[Record]) -> Panel:
+    """What every method has: the decoder map at annotated pixels."""
+    lines = [diagnostic_lines(train, f"feature_{key}", key) for key in ("compactness", "density")]
+    return Panel("features of annotated pixels", lines)
+
+
+def density_panel(train: Sequence[Record]) -> Panel:
+    """What Eq. 6 and 7 choose from."""
+    lines = {"density": "class", "key_density": "keys", "anchor_density": "anchors"}
+    return Panel(
+        "density of the contrast's units",
+        [diagnostic_lines(train, key, label) for key, label in lines.items()],
+    )
+
+
+def compactness_panel(train: Sequence[Record]) -> Panel:
+    """How tightly the contrast's units lie around their class's direction, in the projection."""
+    return Panel("compactness of the contrast's units", [diagnostic_lines(train, "compactness")])
 
 
 def _mean_of_networks(by_network: dict[str, dict[str, float | None]]) -> dict[str, float]:
