@@ -1,6 +1,7 @@
 """Where the evaluation of a run lies, and what to type where there is none."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,10 @@ class Place:
         return " ".join(["dacl evaluate", shlex.quote(str(run)), *options])
 
 
+class NotEvaluated(DaclError):
+    """A run without this evaluation; the hint is the command that makes it."""
+
+
 def evaluation_name(split: str, checkpoint: str, post: str, convention: str) -> str:
     """Name of the folder below `<run>/evaluation`.
 
@@ -57,7 +62,8 @@ def find_evaluation(path: Path, place: Place) -> Path:
     """The finished evaluation that `path` means: its own folder, or the one of a run at `place`.
 
     Raises:
-        DaclError: there is none; the hint is the command that makes it.
+        NotEvaluated: the run has none.
+        DaclError: neither a run nor an evaluation.
     """
     if (path / "summary.json").is_file():
         return path
@@ -65,7 +71,7 @@ def find_evaluation(path: Path, place: Place) -> Path:
         found = path / "evaluation" / place.folder_name
         if (found / "summary.json").is_file():
             return found
-        raise DaclError(
+        raise NotEvaluated(
             f"{path} has no finished evaluation {place.folder_name}", place.command(path)
         )
     if path.suffix == ".pt" and path.is_file():
@@ -78,6 +84,27 @@ def find_evaluation(path: Path, place: Place) -> Path:
         f"{path} is neither a run nor an evaluation",
         "give folders that `dacl train` or `dacl evaluate` wrote",
     )
+
+
+def find_evaluations(paths: Sequence[Path], place: Place) -> list[Path]:
+    """`find_evaluation` of each.
+
+    Raises:
+        NotEvaluated: some runs have none; the hint makes all of them.
+        DaclError: neither a run nor an evaluation.
+    """
+    found, missing = [], []
+    for path in paths:
+        try:
+            found.append(find_evaluation(path, place))
+        except NotEvaluated as error:
+            missing.append(error)
+    if missing:
+        raise NotEvaluated(
+            "; ".join(error.message for error in missing),
+            " && ".join(dict.fromkeys(error.hint for error in missing)),
+        )
+    return found
 
 
 def run_of(evaluation: Path) -> Path | None:

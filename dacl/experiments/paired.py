@@ -7,7 +7,6 @@ patient are averaged first. What another draw of patients would change (an inter
 Shape legend: S seeds (pairs of runs), P patients, R bootstrap resamples.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from scipy import stats
 
 from dacl.errors import DaclError
+from dacl.experiments.case_scores import defined_mean, patient_means, read_scores
 
 RESAMPLES = 10_000
 SEED = 0
@@ -25,7 +25,7 @@ LEAST_SEEDS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Mean foreground Dice of the first minus the second, as a fraction of 1."""
+    """Mean of the first minus the second, in the unit of what was given: of Dice, a fraction of 1."""
 
     mean: float
     ci95_over_patients: tuple[float, float]
@@ -96,26 +96,22 @@ def patient_dice(cases_csv: Path, network: str = "a") -> dict[str, float]:
     Raises:
         DaclError: the file is missing or holds nothing of this network.
     """
-    if not cases_csv.is_file():
-        raise DaclError(f"no {cases_csv}", "run `dacl evaluate RUN` first")
-    values: dict[str, dict[str, list[float]]] = {}
-    with cases_csv.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["network"] == network and row["dice"]:
-                classes = values.setdefault(row["patient"], {})
-                classes.setdefault(row["class"], []).append(float(row["dice"]))
-    if not values:
-        raise DaclError(f"{cases_csv} holds nothing of network {network!r}", "networks: a, b, mean")
+    scores = read_scores(cases_csv, network)
+    patients, dice_PC = patient_means(scores.values_VC, scores.patients)
+    foreground_P = defined_mean(dice_PC.T)
     return {
-        patient: float(np.mean([np.mean(frames) for frames in classes.values()]))
-        for patient, classes in values.items()
+        patient: float(dice)
+        for patient, dice in zip(patients, foreground_P, strict=True)
+        if not np.isnan(dice)
     }
 
 
 def paired_difference(
     first: Sequence[dict[str, float]], second: Sequence[dict[str, float]]
 ) -> Difference:
-    """First minus second, run by run; each run is the `patient_dice` of one seed, same order of seeds on both sides.
+    """First minus second, run by run; each run is one seed's value by patient (`patient_dice`, or another metric).
+
+    Seeds stand in the same order on both sides.
 
     Raises:
         DaclError: the sides differ in runs or patients.

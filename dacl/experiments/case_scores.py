@@ -1,0 +1,98 @@
+"""One metric of one network, as an evaluation left it: a value per volume and class, and their means by patient.
+
+Shape legend: V volumes, P patients, C foreground classes. NaN is an undefined value.
+"""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from dacl.errors import DaclError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseScores:
+    """Values in the unit of cases.csv: Dice and Jaccard as fractions of 1, distances as the metric's name says."""
+
+    cases: tuple[str, ...]
+    patients: tuple[str, ...]
+    """Of each case."""
+    classes: tuple[str, ...]
+    values_VC: Float[np.ndarray, "V C"]
+
+    def of(self, cases: Sequence[str], classes: Sequence[str]) -> "CaseScores":
+        """These cases and classes in this order; all of them must be there."""
+        v = [self.cases.index(case) for case in cases]
+        c = [self.classes.index(name) for name in classes]
+        return CaseScores(
+            cases=tuple(cases),
+            patients=tuple(self.patients[place] for place in v),
+            classes=tuple(classes),
+            values_VC=self.values_VC[np.ix_(v, c)],
+        )
+
+
+def read_scores(cases_csv: Path, network: str = "a", metric: str = "dice") -> CaseScores:
+    """Every volume and class of one network, in the order of the file.
+
+    Raises:
+        DaclError: the file is missing, lacks the metric, holds nothing of this network or a cell twice.
+    """
+    if not cases_csv.is_file():
+        raise DaclError(f"no {cases_csv}", "run `dacl evaluate RUN` first")
+    patient_of: dict[str, str] = {}
+    classes: dict[str, None] = {}
+    cells: dict[tuple[str, str], float] = {}
+    with cases_csv.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if metric not in (reader.fieldnames or ()):
+            raise DaclError(
+                f"{cases_csv} has no column {metric!r}", "run its `dacl evaluate` again"
+            )
+        for row in reader:
+            if row["network"] != network:
+                continue
+            cell = row["case"], row["class"]
+            if cell in cells:
+                raise DaclError(
+                    f"{cases_csv} holds {' '.join(cell)}, network {network} twice",
+                    "run its `dacl evaluate` again",
+                )
+            patient_of[row["case"]] = row["patient"]
+            classes[row["class"]] = None
+            cells[cell] = float(row[metric]) if row[metric] else math.nan
+    if not cells:
+        raise DaclError(f"{cases_csv} holds nothing of network {network!r}", "networks: a, b, mean")
+    return CaseScores(
+        cases=tuple(patient_of),
+        patients=tuple(patient_of.values()),
+        classes=tuple(classes),
+        values_VC=np.array(
+            [[cells.get((case, name), math.nan) for name in classes] for case in patient_of]
+        ),
+    )
+
+
+def patient_means(
+    values_VC: Float[np.ndarray, "V C"], patients: Sequence[str]
+) -> tuple[tuple[str, ...], Float[np.ndarray, "P C"]]:
+    """The patients in the order of their first volume, and their means over volumes without NaN.
+
+    Args:
+        values_VC: NaN where undefined.
+        patients: of each volume.
+    """
+    distinct = tuple(dict.fromkeys(patients))
+    of_V = np.array([distinct.index(patient) for patient in patients])
+    return distinct, np.stack([defined_mean(values_VC[of_V == p]) for p in range(len(distinct))])
+
+
+def defined_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis without NaN; NaN where nothing is left."""
+    total, count = np.nansum(values, axis=0), (~np.isnan(values)).sum(axis=0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
