@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dacl.errors import DaclError
 from dacl_cli import console
 
 if TYPE_CHECKING:
@@ -75,6 +76,22 @@ def evaluate(
             rich_help_panel=WRITTEN,
         ),
     ] = True,
+    figure: Annotated[
+        bool,
+        typer.Option(
+            "--figure/--no-figure",
+            help="Draw a figure for a paper: truth and prediction of a few cases.",
+            rich_help_panel=WRITTEN,
+        ),
+    ] = False,
+    cases: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID,...",
+            help="Cases of the figure. [default: median, worst and best]",
+            rich_help_panel=WRITTEN,
+        ),
+    ] = None,
     json_: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=WRITTEN)
     ] = False,
@@ -91,12 +108,17 @@ def evaluate(
 
     dacl evaluate runs/acdc-dacl-3labeled-seed0
     """
+    if cases is not None and not figure:
+        raise DaclError(
+            "--cases names the cases of the figure, and every case is evaluated", "add --figure"
+        )
     from dacl.experiments.evaluation import Request, evaluate
 
+    shown = None if cases is None else tuple(name.strip() for name in cases.split(","))
     request = Request(
         split=split, checkpoint=checkpoint, post=post, convention=convention, network=network,
         data=data, out=out, device=device, precision=precision,
-        predictions=predictions, pictures=pictures,
+        predictions=predictions, pictures=pictures, figure=figure, cases=shown,
     )  # fmt: skip
     with console.progress(f"evaluating on {split}") as report:
         found = evaluate(path, request, report)

@@ -4,6 +4,7 @@ This is the only place that reads test cases. Everything lands in one folder, `s
 folder with a summary is a finished evaluation.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy as np
 from dacl.analysis.figures import draw_overlay, why_no_pictures
 from dacl.data.prepared import CaseInfo, write_json
 from dacl.errors import DaclError
+from dacl.experiments.case_choice import named_cases, read_case_dice
+from dacl.experiments.case_figure import Column, draw_columns
 from dacl.experiments.folders import evaluation_name
 from dacl.experiments.judged import Judged, labeled_cases, open_judged
 from dacl.experiments.record import build_summary, write_cases
@@ -48,6 +51,10 @@ class Request:
     """fp32 whatever the run was trained in: the same checkpoint scores the same everywhere."""
     predictions: bool = True
     pictures: bool = True
+    figure: bool = False
+    """Draw a figure for a paper: see `case_figure`."""
+    cases: tuple[str, ...] | None = None
+    """The cases of the figure; None: median, worst and best."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +87,9 @@ def evaluate(
     judged.require_network(request.network)
     trained, dataset = judged.trained, judged.dataset
     cases, unlabeled = labeled_cases(dataset, request.split)
+    if request.cases is not None:
+        # A wrong name is worth knowing before everything is predicted.
+        named_cases(request.cases, [case.id for case in cases])
     name = evaluation_name(request.split, trained.path.stem, request.post, request.convention)
     out = request.out or trained.path.parent / "evaluation" / name
     out.mkdir(parents=True, exist_ok=True)
@@ -110,14 +120,24 @@ def evaluate(
     write_cases(files[0], rows)
     files[1].write_text(table.markdown(), encoding="utf-8")
     files[2].write_text(table.latex(), encoding="utf-8")
-    no_pictures = why_no_pictures() if request.pictures else None
+    no_pictures = why_no_pictures() if request.pictures or request.figure else None
     if request.pictures and no_pictures is None:
         for which, shown in summary["shown_cases"].items():
             files.append(out / f"overlay_{which}.png")
             _draw(judged, request, files[-1], which, shown)
+    no_figure = None
+    if request.figure and no_pictures is None:
+        dice = read_case_dice(files[0], request.network)
+        if request.cases is None and all(map(math.isnan, dice.values())):
+            no_figure = "no figure was drawn: no class is in any mask"
+        else:
+            files += draw_columns(
+                [Column(label=trained.config.method, judged=judged, dice=dice)],
+                split=request.split, network=request.network, cases=request.cases, out=out,
+            )  # fmt: skip
     files.append(out / "summary.json")
     write_json(files[-1], summary)
-    skipped = tuple(line for line in (no_nifti, no_pictures) if line is not None)
+    skipped = tuple(line for line in (no_nifti, no_pictures, no_figure) if line is not None)
     return Evaluation(summary=summary, table=table, out=out, files=tuple(files), skipped=skipped)
 
 
