@@ -48,8 +48,7 @@ def gather(
         )
     drawn = draw_cases(subjects, request.network, bar)
     bar.passed(len(drawn.cases))
-    bar(0, 1, "embeddings" if request.embeddings else "")
-    embedded = embed(subjects, request)
+    embedded = embed(subjects, request, bar.part)
     bar.done()
     return _report(subjects, drawn, embedded, mixture, request)
 
@@ -63,7 +62,8 @@ class _Bar:
         cases = wanted([(run.judged.dataset.fingerprint, run.cases) for run in opened])
         missing = sum(len(run.cases) for run in opened if run.summary is None)
         self._progress, self._before = progress, 0
-        self._total = missing + len(cases) + request.embeddings
+        self._embedding = len(cases) if request.embeddings else 0
+        self._total = missing + len(cases) + self._embedding
 
     def __call__(self, done: int, _total: int, detail: str) -> None:
         self._progress(self._before + done, self._total, detail)
@@ -71,6 +71,10 @@ class _Bar:
     def passed(self, done: int) -> None:
         """A part of the work is over."""
         self._before += done
+
+    def part(self, done: int, total: int, detail: str) -> None:
+        """Of the embeddings, which count their own work."""
+        self._progress(self._before + done * self._embedding // total, self._total, detail)
 
     def done(self) -> None:
         self._progress(self._total, self._total, "")

@@ -26,7 +26,10 @@ function makeCaseList(choose) {
     const at = marked === null ? 0 : order.indexOf(marked);
     return order[Math.min(Math.max(at + step, 0), order.length - 1)];
   };
-  select.addEventListener("change", arrange);
+  select.addEventListener("change", () => {
+    arrange();
+    choose(order[0]);
+  });
   options.forEach((option, number) => option.addEventListener("click", () => choose(number)));
   list.addEventListener("keydown", (event) => {
     const step = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity, PageUp: -10, PageDown: 10 }[event.key];

@@ -66,7 +66,9 @@ function startNavigation() {
       for (const entry of entries) {
         if (entry.isIntersecting) {
           for (const link of links.values()) link.removeAttribute("aria-current");
-          links.get(entry.target.id).setAttribute("aria-current", "true");
+          const link = links.get(entry.target.id);
+          link.setAttribute("aria-current", "true");
+          link.closest("ul").scrollLeft = link.offsetLeft - 48;
         }
       }
     },

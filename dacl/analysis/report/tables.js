@@ -43,10 +43,15 @@ function sortKey(cell) {
 }
 
 function startFilters(filters) {
-  const rows = [...document.getElementById(filters.dataset.table).tBodies[0].rows];
+  const table = document.getElementById(filters.dataset.table);
+  const rows = [...table.tBodies[0].rows];
   const selects = [...filters.querySelectorAll("select")];
   const count = filters.querySelector("output");
+  // A narrow screen has no room for the column of runs, which one run does not need.
+  const runs = selects.find((select) => select.dataset.filter === "run");
+  if (runs && matchMedia(NARROW).matches) runs.value = "0";
   const apply = () => {
+    for (const select of selects) table.classList.toggle(`only-${select.dataset.filter}`, select.value !== "");
     let shown = 0;
     for (const row of rows) {
       row.hidden = selects.some((select) => select.value && row.dataset[select.dataset.filter] !== select.value);

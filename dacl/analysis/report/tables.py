@@ -44,19 +44,19 @@ def summary_table(report: Report) -> Markup:
     """A row per run and class: means over patients, and the interval of Dice."""
     dice = report.metrics[0]
     many = len(report.runs) > 1
-    heads = [_head("Run")] if many else []
-    heads += [_head("Class"), _head(dice.heading, number=True)]
+    heads = [_head("Class"), _head(dice.heading, number=True)]
     heads.append(_head("95 % interval", number=True))
     heads += [_head(metric.heading, number=True) for metric in report.metrics[1:]]
     bodies = []
     for run in report.runs:
         rows = []
+        if many:
+            group = tag("th", run.name, colspan=len(heads), scope="rowgroup", class_="group")
+            rows.append(tag("tr", group))
         for name, averages in run.averages.items():
             in_order = name in report.class_names
             label = report.class_names.index(name) if in_order else 0
-            first = [tag("td", run.name, class_="name")] if many else []
             cells = [
-                *first,
                 tag("th", _swatch(label), name, scope="row"),
                 _average(averages[dice.key], dice),
                 _interval(averages[dice.key], dice),
@@ -73,8 +73,8 @@ def summary_table(report: Report) -> Markup:
 def cases_table(report: Report) -> Markup:
     """A row per case, class and run, sortable."""
     many = len(report.runs) > 1
-    heads = [_head("Case"), _head("Class")]
-    heads += [_head("Run")] if many else []
+    heads = [_head("Case"), _head("Class", class_="of-class")]
+    heads += [_head("Run", class_="of-run")] if many else []
     heads += [_head(metric.heading, number=True) for metric in report.metrics]
     heads.append(_head("Remark"))
     rows = [
@@ -119,8 +119,8 @@ def _case_row(
     )
     cells = [
         tag("th", link, scope="row"),
-        tag("td", _swatch(label), score.class_name),
-        tag("td", run.name, class_="name") if many else None,
+        tag("td", _swatch(label), score.class_name, class_="of-class"),
+        tag("td", run.name, class_="of-run") if many else None,
         *(_number(score.values.get(metric.key), metric) for metric in report.metrics),
         tag("td", STATUS.get(score.status, score.status)),
     ]
@@ -149,7 +149,7 @@ def _table(
 ) -> Markup:
     """A table that scrolls in its own frame, by keyboard too."""
     table = tag(
-        "table", tag("caption", caption), tag("thead", head), bodies, id=id, class_=class_,
+        "table", tag("caption", tag("span", caption)), tag("thead", head), bodies, id=id, class_=class_,
         data_sortable=sortable,
     )  # fmt: skip
     return tag(
@@ -162,8 +162,8 @@ def _table(
     )
 
 
-def _head(text: str, *, number: bool = False) -> Markup:
-    return tag("th", text, scope="col", class_="number" if number else None)
+def _head(text: str, *, number: bool = False, class_: str | None = None) -> Markup:
+    return tag("th", text, scope="col", class_="number" if number else class_)
 
 
 def _swatch(label: int) -> Markup | None:

@@ -7,7 +7,6 @@ const LAYERS = [
   { key: "f", name: "Fill", layer: "fill", on: false },
   { key: "z", name: "Zoom", layer: "zoom", on: false },
 ];
-const NARROW = "(max-width: 40rem)";
 const DRAG_PIXELS = 24;
 
 function makeViewer(root) {
