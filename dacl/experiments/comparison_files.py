@@ -160,40 +160,52 @@ def csv_records(compared: Compared) -> Iterator[dict[str, Any]]:
 
 def draw(compared: Compared, paths: list[Path]) -> None:
     """The dot plot, a panel per side."""
-    words, reference = words_of(compared.metric), compared.reference.label
-    panels = []
-    for each in compared.differences:
-        higher, lower = each.side.label, reference
-        if not compared.higher_is_better:
-            higher, lower = lower, higher
-        panels.append(
-            DifferencePanel(
-                title=each.side.label,
-                left=f"{lower} better",
-                right=f"{higher} better",
-                warning=f"{FORCED} (forced): not measured alike" if each.mixture else None,
-                rows=tuple(
-                    DifferenceRow(
-                        label=f"{row.name} mean" if row.name == FOREGROUND else row.name,
-                        color=FOREGROUND_INK if row.name == FOREGROUND else class_ink(label),
-                        patients=tuple(words.factor * gain for gain in row.gain_by_patient),
-                        mean=words.factor * row.difference.mean,
-                        low=words.factor * row.difference.ci95_over_patients_and_seeds[0],
-                        high=words.factor * row.difference.ci95_over_patients_and_seeds[1],
-                        claim=row.claim,
-                    )
-                    for label, row in enumerate(each.rows, start=1)
-                    if row.difference is not None
-                ),
-            )
-        )
     several = any(each.paired and len(each.side.runs) > 1 for each in compared.differences)
+    over = "patients and seeds" if several else "patients"
     draw_comparison(
         paths,
-        panels,
+        panels(compared),
         title=title(compared),
-        unit=f"difference, {words.unit}",
-        interval="95 % interval over patients and seeds"
-        if several
-        else "95 % interval over patients",
+        unit=f"difference, {words_of(compared.metric).unit}",
+        interval=f"95 % interval over {over}",
     )
+
+
+def panels(compared: Compared) -> list[DifferencePanel]:
+    """What the dot plot shows, in the unit of the table."""
+    found = []
+    for each in compared.differences:
+        above, below = each.side.label, compared.reference.label
+        if not compared.higher_is_better:
+            above, below = below, above
+        found.append(
+            DifferencePanel(
+                title=each.side.label,
+                left=f"{below} better",
+                right=f"{above} better",
+                warning=f"{FORCED} (forced): not measured alike" if each.mixture else None,
+                rows=_dots(each, words_of(compared.metric).factor),
+            )
+        )
+    return found
+
+
+def _dots(each: SideDifference, factor: float) -> tuple[DifferenceRow, ...]:
+    """The rows that have a difference."""
+    dots = []
+    for label, row in enumerate(each.rows, start=1):
+        if row.difference is not None:
+            mean_of_classes = row.name == FOREGROUND
+            low, high = row.difference.ci95_over_patients_and_seeds
+            dots.append(
+                DifferenceRow(
+                    label=f"{row.name} mean" if mean_of_classes else row.name,
+                    color=FOREGROUND_INK if mean_of_classes else class_ink(label),
+                    patients=tuple(factor * gain for gain in row.gain_by_patient),
+                    mean=factor * row.difference.mean,
+                    low=factor * low,
+                    high=factor * high,
+                    claim=row.claim,
+                )
+            )
+    return tuple(dots)

@@ -10,12 +10,13 @@ from made_results import base
 
 from dacl.experiments import comparison_files
 from dacl.experiments.comparison import compare_sides
-from dacl.experiments.comparison_files import write_comparison
+from dacl.experiments.comparison_files import panels, write_comparison
 from dacl.experiments.comparison_table import comparison_table, moved_table
 from dacl.experiments.folders import Place
 from dacl.experiments.metric_words import words_of
 from dacl.experiments.sides import read_sides
 from dacl.metrics.conventions import METRICS
+from dacl.palette import class_ink
 
 OLD = {f"p{n}": {"RV": 0.5, "LV": 0.5} for n in range(1, 8)}
 NEW = {p: {"RV": 0.625, "LV": 0.5} for p in OLD} | {"p7": {"RV": 0.25, "LV": 0.25}}
@@ -23,25 +24,22 @@ NEW = {p: {"RV": 0.625, "LV": 0.5} for p in OLD} | {"p7": {"RV": 0.25, "LV": 0.2
 
 @pytest.fixture
 def compared(tmp_path):
+    """cps and dacl from the values of their patients; `later` are those of every seed but 0."""
+
     def make(
-        *,
-        old=OLD,
-        new=NEW,
-        seeds=((0,), (0,)),
-        force=False,
-        metric="dice",
-        other=None,
+        *, old=OLD, new=NEW, later=None, seeds=((0,), (0,)), force=False, metric="dice", other=None,
         settings=None,
-    ):
-        paths = [
-            made_evaluations.write(
-                tmp_path / f"{method}-{seed}",
-                base(method=method, seed=seed, **((settings or {}) if method == "dacl" else {})),
-                frames(values), metric=metric, **((other or {}) if method == "dacl" else {}),
-            )
-            for method, values, numbers in (("cps", old, seeds[0]), ("dacl", new, seeds[1]))
-            for seed in numbers
-        ]  # fmt: skip
+    ):  # fmt: skip
+        paths = []
+        for method, values, numbers in (("cps", old, seeds[0]), ("dacl", new, seeds[1])):
+            of_dacl, protocol = (settings or {}, other or {}) if method == "dacl" else ({}, {})
+            for seed in numbers:
+                each = frames(later if later and seed else values)
+                config = base(method=method, seed=seed, **of_dacl)
+                folder = tmp_path / f"{method}-{seed}"
+                paths.append(
+                    made_evaluations.write(folder, config, each, metric=metric, **protocol)
+                )
         sides = read_sides(paths, Place(), "a")
         return compare_sides(sides, sides[0], force=force, metric=metric)
 
@@ -209,3 +207,34 @@ def test_undefined_numbers_are_null_and_empty(compared, tmp_path, monkeypatch):
     empty = json.loads(text)["differences"][0]["classes"]["LV"]
     assert empty["difference"] is empty["wilcoxon"] is empty["reference_mean"] is None
     assert "| dacl | LV | - | - | - |" in written[0].read_text()
+
+
+def test_the_picture_shows_the_interval_over_patients_and_seeds_in_points(compared):
+    found = compared(seeds=((0, 1), (0, 1)), later=OLD)
+    right = found.differences[0].rows[0].difference
+    assert right.ci95_over_patients_and_seeds[1] > right.ci95_over_patients[1]
+    [side] = found.differences
+    [panel] = panels(found)
+    assert (panel.title, panel.left, panel.right, panel.warning) == (
+        "dacl", "cps better", "dacl better", None,
+    )  # fmt: skip
+    assert [dots.label for dots in panel.rows] == ["RV", "LV", "foreground mean"]
+    assert [dots.color for dots in panel.rows] == [class_ink(1), class_ink(2), "#777777"]
+    for dots, row in zip(panel.rows, side.rows, strict=True):
+        low, high = row.difference.ci95_over_patients_and_seeds
+        assert (dots.low, dots.high) == pytest.approx((100 * low, 100 * high))
+        assert dots.mean == pytest.approx(100 * row.difference.mean)
+        assert dots.patients == pytest.approx([100 * gain for gain in row.gain_by_patient])
+
+
+def test_in_the_picture_of_a_distance_the_better_side_is_on_the_other_side_of_zero(compared):
+    far = {p: {"RV": 4.0, "LV": None} for p in OLD}
+    found = compared(
+        old=far, new=far, metric="asd_vox", other={"checkpoint_rule": "latest"}, force=True
+    )
+    [panel] = panels(found)
+    assert (panel.left, panel.right) == ("dacl better", "cps better")
+    assert panel.warning.startswith("NOT COMPARABLE")
+    # LV has no difference to draw, and the foreground keeps its name and ink
+    assert [dots.label for dots in panel.rows] == ["RV", "foreground mean"]
+    assert panel.rows[0].patients == (0.0,) * 7
