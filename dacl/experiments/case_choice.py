@@ -7,8 +7,9 @@ Cases, by mean foreground Dice:
     most different  the largest spread (highest minus lowest run); among the rest if it is one of the two above
     best            the highest, in the place of `most different` where there is one run
 
-Ties go by case id. Slices: the one with most foreground in the reference; of the worst case the one with most wrong
-voxels, all runs together; of the most different case the one where the runs' numbers of wrong voxels differ most.
+Cases of equal Dice are ordered by id. Slices: the one with most foreground in the reference; of the worst case the one
+with most wrong voxels, all runs together; of the most different case the one where the runs' numbers of wrong voxels
+differ most. A slice is thus typical where the case is, and shows what the case was chosen for where it was not.
 
 Shape legend: Z slices, H rows, W columns, R runs.
 """

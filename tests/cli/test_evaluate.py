@@ -109,3 +109,29 @@ def test_evaluation_needs_neither_nibabel_nor_scikit_learn(run: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (run / "evaluation" / "test-best" / "summary.json").is_file()
+
+
+def test_a_figure_of_named_cases(run_dacl, run: Path) -> None:
+    options = ("--no-predictions", "--no-pictures", "--figure", "--cases", "p5_frame02, p4_frame01")
+    outcome = run_dacl("evaluate", run, *options)
+    assert outcome.code == 0, outcome.err
+    folder = run / "evaluation" / "test-best"
+    for name in ("figure.png", "figure.svg", "figure.pdf"):
+        assert str(folder / name) in outcome.out
+        assert (folder / name).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--cases", "p4_frame01"], "add --figure"),
+        (["--figure", "--cases", "p9"], "cases are p4_frame01, p4_frame02"),
+    ],
+)
+def test_cases_that_cannot_be_shown_stop_it_at_once(
+    run_dacl, run: Path, arguments: list[str], said: str
+) -> None:
+    outcome = run_dacl("evaluate", run, *arguments)
+    assert outcome.code == 1
+    assert said in outcome.err
+    assert not (run / "evaluation").exists()

@@ -12,7 +12,7 @@ import tiny_run
 
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
-from dacl.experiments import evaluation, judged
+from dacl.experiments import case_figure, evaluation, judged
 from dacl.experiments.evaluation import Evaluation, Request, evaluate
 from dacl.metrics.conventions import METRICS
 from dacl.metrics.overlap import dice_per_class
@@ -225,6 +225,7 @@ def test_absent_libraries_are_sentences(run: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(evaluation, "why_no_pictures", lambda: "no matplotlib")
     found = quick(run, predictions=True, pictures=True)
     assert found.skipped == ("no nibabel", "no matplotlib")
+    assert quick(run, figure=True).skipped == ("no matplotlib",)
     assert not (found.out / "predictions").exists()
     assert (found.out / "summary.json").exists()
 
@@ -235,3 +236,50 @@ def test_progress_names_every_case(run: Path) -> None:
     request = Request(predictions=False, pictures=False, device="cpu")
     evaluate(run, request, lambda *state: seen.append(state))
     assert seen == [*((i, 4, case) for i, case in enumerate(TEST_CASES)), (4, 4, "")]
+
+
+def test_the_figure_is_written_among_the_files_and_shows_what_was_scored(
+    run: Path, masks: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list = []
+    draw = case_figure.draw_segmentations
+    monkeypatch.setattr(
+        case_figure,
+        "draw_segmentations",
+        lambda paths, rows, *rest, **texts: (
+            drawn.extend(rows),
+            draw(paths[:1], rows, *rest, **texts),
+        ),
+    )
+    found = quick(run, figure=True, network="b")
+    assert [file.name for file in found.files[-4:-1]] == ["figure.png", "figure.svg", "figure.pdf"]
+    assert (found.out / "figure.png").stat().st_size < 1_000_000
+    assert [row.caption.split(",")[0] for row in drawn] == [
+        "Median: p5_frame02", "Worst: p5_frame01", "Best: p4_frame02",
+    ]  # fmt: skip
+    assert np.array_equal(drawn[1].predictions_HW[0], masks["b"][0])
+    by_case = {row["case"]: 0.0 for row in read_cases(found)}
+    for row in read_cases(found):
+        by_case[row["case"]] += float(row["dice"]) / 3 if row["network"] == "b" else 0.0
+    assert [row.dice[0] for row in drawn] == pytest.approx(
+        [by_case[case] for case in ("p5_frame02", "p5_frame01", "p4_frame02")]
+    )
+
+
+@pytest.mark.usefixtures("masks")
+def test_a_wrong_case_is_said_before_anything_is_predicted(run: Path) -> None:
+    with pytest.raises(DaclError, match="no case 'p1_frame01' among the 4"):
+        quick(run, figure=True, cases=("p4_frame01", "p1_frame01"))
+    assert not (run / "evaluation").exists()
+
+
+def test_masks_without_any_class_give_no_figure_and_a_sentence(
+    tmp_path: Path, masks: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = np.zeros(tiny_run.SHAPE, np.uint8)
+    masks.update(dict.fromkeys(masks, empty))
+    monkeypatch.setattr(tiny_run, "block_label", lambda _shift: empty)
+    dataset = tiny_run.write_dataset(tmp_path / "empty")
+    found = quick(tiny_run.write_run(tmp_path / "run", dataset), figure=True)
+    assert found.skipped == ("no figure was drawn: no class is in any mask",)
+    assert not (found.out / "figure.png").exists()
