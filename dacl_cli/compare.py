@@ -43,19 +43,21 @@ def compare(
     ] = "a",
     split: Annotated[
         Literal["val", "test"],
-        typer.Option(help="Which evaluation of a run is read.", rich_help_panel=COMPARED),
+        typer.Option(help="Evaluation read: of these cases.", rich_help_panel=COMPARED),
     ] = "test",
     checkpoint: Annotated[
         Literal["best", "latest"],
-        typer.Option(help="Which evaluation of a run is read.", rich_help_panel=COMPARED),
+        typer.Option(help="Evaluation read: of this checkpoint.", rich_help_panel=COMPARED),
     ] = "best",
     post: Annotated[
         Literal["none", "largest-component"],
-        typer.Option(help="Which evaluation of a run is read.", rich_help_panel=COMPARED),
+        typer.Option(help="Evaluation read: with this post-processing.", rich_help_panel=COMPARED),
     ] = "none",
     convention: Annotated[
         Literal["strict", "ssl4mis", "mcnet", "dhc", "transunet"],
-        typer.Option(help="Which evaluation of a run is read.", rich_help_panel=COMPARED),
+        typer.Option(
+            help="Evaluation read: by this rule for empty masks.", rich_help_panel=COMPARED
+        ),
     ] = "strict",
     force: Annotated[
         bool,

@@ -8,6 +8,9 @@ from dacl.experiments.comparison_notes import FORCED, notes
 from dacl.experiments.metric_words import MetricWords, words_of
 from dacl.experiments.tables import Table, title_of
 
+LONGEST_HEADING = 24
+"""Characters of a label in a heading."""
+
 
 def comparison_table(compared: Compared) -> Table:
     """A line per side and class: both means, the difference with two intervals, p, and who won."""
@@ -19,7 +22,7 @@ def comparison_table(compared: Compared) -> Table:
         mark = (FORCED if each.mixture else "yes",) if forced else ()
         rows += [(*_cells(each, row, words), *mark) for row in each.rows]
     columns = (
-        "side", "class", f"{compared.reference.label} {words.heading}", f"side {words.heading}",
+        "side", "class", f"{_short_label(compared)} {words.heading}", f"side {words.heading}",
         "difference", "95 % over patients", "95 % over patients and seeds", "p", "p Holm", "won/lost/tied",
     )  # fmt: skip
     return Table(
@@ -45,7 +48,7 @@ def moved_table(compared: Compared) -> Table:
                      change, of_class)
                 )  # fmt: skip
     columns = (
-        "side", "", "case", f"{compared.reference.label} {words.heading}", f"side {words.heading}",
+        "side", "", "case", f"{_short_label(compared)} {words.heading}", f"side {words.heading}",
         "difference", "most in class",
     )  # fmt: skip
     return Table(
@@ -54,6 +57,12 @@ def moved_table(compared: Compared) -> Table:
         rows=tuple(rows),
         numbers=frozenset(columns[3:6]),
     )
+
+
+def _short_label(compared: Compared) -> str:
+    """Of the reference, for a heading; the title has it whole."""
+    label = compared.reference.label
+    return label if len(label) <= LONGEST_HEADING else "reference"
 
 
 def title(compared: Compared) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import made_evaluations
 import pytest
@@ -68,6 +69,15 @@ def test_the_table_holds_means_difference_intervals_p_and_who_won(compared):
     assert (left["p"], left["p Holm"], left["won/lost/tied"]) == ("1.0000", "1.0000", "0/1/6")
     assert foreground["p Holm"] is None
     assert "measured alike?" not in table.columns
+
+
+def test_a_long_label_does_not_become_a_heading(compared):
+    found = compared()
+    label = "cps, cross.schedule=constant, cross.weight=0.5"
+    renamed = replace(found, reference=replace(found.reference, label=label))
+    table = comparison_table(renamed)
+    assert table.columns[2] == moved_table(renamed).columns[3] == "reference Dice %"
+    assert label in table.title
 
 
 def test_notes_say_what_the_numbers_are_and_are_not(compared):
