@@ -113,7 +113,7 @@ def compose(
     entries = [*class_names[1:], ERROR_LABEL]
     legend = flow(entries, plan.width, SMALL)
     notes = [*wrap(DICE_NOTE, plan.width, SMALL), *wrap(note, plan.width, SMALL)]
-    head = (len(titles) + max(map(len, headings))) * LARGE_LINE + 2
+    head = (len(titles) + max(map(len, headings))) * LARGE_LINE + (5 if titles else 2)
     under = [2 + len(caption) * SMALL_LINE + ROW_GAP for caption in captions]
     foot = len(legend) * LEGEND_LINE + len(notes) * SMALL_LINE + 2
     plan = sheet(len(labels) + 1, len(rows), head + sum(under) + foot)
