@@ -55,7 +55,15 @@ class Opened:
         self.page.on("requestfailed", lambda request: self.wrong.append(request.url[:100]))
         self.page.on("request", lambda request: self.requested.append(request.url))
         self.page.goto(file.as_uri())
-        self.page.wait_for_function("document.querySelector('.place').value !== ''")
+        self.until("document.querySelector('.place').value !== ''")
+
+    def until(self, script: str) -> None:
+        """Wait for it; playwright's own way needs `eval` in the page, which the policy forbids."""
+        for _ in range(200):
+            if self.page.evaluate(script):
+                return
+            self.page.wait_for_timeout(10)
+        pytest.fail(f"it never came to {script}")
 
     def drawn(self, selector: str) -> str:
         """What a canvas shows."""
@@ -137,6 +145,55 @@ def test_the_viewer_by_keyboard(browser: Any, file: Path) -> None:
     press("2")
     assert page.locator(".stage figure:visible").count() == 2
     assert opened.wrong == []
+    page.context.close()
+
+
+def test_the_viewer_by_wheel_and_finger(browser: Any, file: Path) -> None:
+    opened = Opened(browser, file, DESKTOP, "light")
+    page = opened.page
+    place = lambda: page.evaluate("document.querySelector('.place').value")  # noqa: E731
+    stage = page.locator(".stage")
+    stage.scroll_into_view_if_needed()
+    stage.hover()
+    top = page.evaluate("scrollY")
+    page.mouse.wheel(0, 50)  # not chosen: the page scrolls on
+    opened.until(f"scrollY !== {top}")
+    assert place().endswith("slice 2 of 6")
+    stage.hover()
+    page.mouse.down()
+    page.mouse.up()
+    top = page.evaluate("scrollY")
+    page.mouse.wheel(0, 50)
+    opened.until("document.querySelector('.place').value.endsWith('slice 3 of 6')")
+    assert page.evaluate("scrollY") == top
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 40 + 2 * 24 + 1, box["y"] + 40, steps=8)
+    page.mouse.up()
+    assert place().endswith("slice 5 of 6")
+    page.context.close()
+
+
+def test_paper_is_light_and_nothing_is_cut_off(browser: Any, file: Path) -> None:
+    opened = Opened(browser, file, (718, 1000), "dark")  # A4 without margins
+    page = opened.page
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print", color_scheme="dark")
+    page.wait_for_timeout(150)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter(e => e.scrollHeight > e.clientHeight + 1).length"
+    )
+    assert cut == 0
+    # Every thumbnail is there, though none has come into sight.
+    blank = page.evaluate(
+        """[...document.querySelectorAll(".thumb canvas")].filter((canvas) =>
+            !new Uint32Array(canvas.getContext("2d").getImageData(0, 0, 320, 320).data.buffer)
+                .some((pixel) => pixel !== 0)).length"""
+    )
+    assert blank == 0
+    assert not page.locator("#viewer").is_visible()
     page.context.close()
 
 

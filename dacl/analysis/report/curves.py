@@ -42,9 +42,12 @@ def sections(
     return figures[:CURVES], figures[CURVES:]
 
 
-def class_legend(class_names: Sequence[str], *, warnings: bool = False) -> Markup:
-    """Which colour is which class."""
-    items = [
+def class_legend(
+    class_names: Sequence[str], *, background: str | None = None, warnings: bool = False
+) -> Markup:
+    """Which colour is which foreground class, with the background and the line of warnings where they are drawn."""
+    items = [tag("li", tag("i", class_="swatch c0"), background)] if background else []
+    items += [
         tag("li", tag("i", class_=f"swatch c{color_number(label)}"), name)
         for label, name in enumerate(class_names, start=1)
     ]

@@ -163,13 +163,9 @@ def _embeddings(report: Report) -> list[Child] | None:
     if not report.embeddings:
         return [notes]
     names = report.embedding_classes
-    background = tag("li", tag("i", class_="swatch c0"), names[0])
-    legend = curves.class_legend(names[1:])
+    legend = curves.class_legend(names[1:], background=names[0])
     figures = [scatter.figure(embedding, names) for embedding in report.embeddings]
-    return [
-        tag("ul", background, class_="legend"), legend,
-        tag("div", figures, class_="embeddings"), notes,
-    ]  # fmt: skip
+    return [legend, tag("div", figures, class_="embeddings"), notes]
 
 
 def _record(report: Report) -> list[Child]:
