@@ -85,8 +85,10 @@ class Method(nn.Module):
             network.encoder = before[0].encoder
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward_networks(self, images_BCHW: Float[Tensor, "B C H W"]) -> dict[str, UNetOutput]:
-        """Every network on every image; everything after it runs in fp32 outside autocast."""
+    def forward_networks(
+        self, images_BCHW: Float[Tensor, "B C H W"], names: tuple[str, ...] | None = None
+    ) -> dict[str, UNetOutput]:
+        """Every network, or those named, on every image; everything after it runs in fp32 outside autocast."""
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         with torch.autocast(images_BCHW.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             encoded = None
@@ -94,7 +96,10 @@ class Method(nn.Module):
                 first = self.networks[self.network_names[0]]
                 assert isinstance(first, UNet)
                 encoded = first.encode(images_BCHW)
-            return {name: network(images_BCHW, encoded) for name, network in self.networks.items()}
+            return {
+                name: self.networks[name](images_BCHW, encoded)
+                for name in names or self.network_names
+            }
 
     def logs(self, step: int) -> bool:
         """Whether the step's diagnostics will be written down; nobody reads those of other steps."""
@@ -149,4 +154,4 @@ class Method(nn.Module):
         self, images_BCHW: Float[Tensor, "B C H W"], network: str = "a"
     ) -> Float[Tensor, "B F h w"]:
         """The stride-2 decoder map of one network: what the contrast reads, fp32."""
-        return self.forward_networks(images_BCHW)[network].features.float()
+        return self.forward_networks(images_BCHW, (network,))[network].features.float()
