@@ -12,6 +12,8 @@ CLASS_INKS = (
     "#4A9DCC", "#A09829", "#D55E00", "#CC79A7", "#009E73", "#C78900", "#0072B2",
     "#959595", "#AA3377", "#3BA688", "#DA7C5D", "#C58290", "#6A9CB4",
 )  # fmt: skip
+# Where the background itself is drawn, on white: lighter than every ink, as what the classes stand out from.
+BACKGROUND_INK = "#B3BAC1"
 
 
 def class_color(label: int) -> str:

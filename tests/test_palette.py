@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from dacl.palette import CLASS_COLORS, CLASS_INKS, class_color, class_ink
+from dacl.palette import BACKGROUND_INK, CLASS_COLORS, CLASS_INKS, class_color, class_ink
 
 
 def linear(color):
@@ -35,3 +35,7 @@ def test_an_ink_is_its_colour_darkened_to_a_contrast_of_three():
 def test_colours_repeat_after_the_last():
     assert class_color(1) == class_color(len(CLASS_COLORS) + 1) == CLASS_COLORS[0]
     assert class_ink(2) == class_ink(len(CLASS_INKS) + 2) == CLASS_INKS[1]
+
+
+def test_the_background_is_lighter_than_every_ink_and_seen_on_white():
+    assert max(map(luminance, CLASS_INKS)) + 0.1 < luminance(BACKGROUND_INK) < 0.6

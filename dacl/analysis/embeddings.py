@@ -1,0 +1,125 @@
+"""Embeddings of chosen pixels: what a network's map holds in the cells they lie in.
+
+Legend: N pixels, B slices, D width of the space, h and w cells of the map.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from dacl.analysis.density import choose_space
+from dacl.analysis.pixel_draw import CellGrid, Pixels, Report
+from dacl.data.grid import to_network
+from dacl.data.prepared import PreparedDataset
+from dacl.errors import DaclError
+from dacl.inference.slices import STRIDE
+from dacl.methods.base import Method
+from dacl.methods.dacl import DensityContrast
+from dacl.training.checkpoint import Trained
+
+SLICES_AT_ONCE = 4
+"""More are no faster on a CPU and take memory: of a CT slice 200 MB each."""
+EmbeddingSpace = Literal["features", "projection", "logits"]
+SPACES: dict[EmbeddingSpace, str] = {
+    "features": "decoder map before the last stage, which every method has",
+    "projection": "the contrast's projection of that map, each embedding of length 1",
+    "logits": "the network's output before the softmax, on its own grid",
+}
+
+
+def require_space(trained: Trained, space: EmbeddingSpace, network: str) -> None:
+    """DaclError unless the method has this network, and a projection head where one is asked for."""
+    names = trained.method.network_names
+    if network not in names:
+        raise DaclError(
+            f"{trained.path} is a run of {trained.config.method}, which has no network {network!r}",
+            f"it has {', '.join(names)}",
+        )
+    if space == "projection":
+        choose_space(trained, "projection")
+
+
+def cell_grid(
+    trained: Trained, space: EmbeddingSpace, network: str, device: torch.device
+) -> CellGrid:
+    """The cells of the map that `embed_pixels` reads, found by running the network on an empty image."""
+    image = torch.zeros((1, trained.meta.channels, 2 * STRIDE, 2 * STRIDE), device=device)
+    with torch.no_grad():
+        cells = _map(trained.method, image, space, network).shape[-1]
+    return CellGrid(trained.config.image, image.shape[-1] // cells)
+
+
+@torch.no_grad()
+def embed_pixels(
+    trained: Trained,
+    dataset: PreparedDataset,
+    pixels: Pixels,
+    *,
+    space: EmbeddingSpace,
+    network: str,
+    device: torch.device,
+    report: Report = lambda *_: None,
+) -> Float[np.ndarray, "N D"]:
+    """float32 embeddings of every pixel, in the order of `pixels`.
+
+    Args:
+        trained: in evaluation mode on `device`.
+        dataset: where the images lie.
+        pixels: which.
+        space: see `SPACES`.
+        network: whose.
+        device: where the network is.
+        report: told after each case.
+
+    Raises:
+        DaclError: embeddings that are not finite.
+    """
+    grid = cell_grid(trained, space, network, device)
+    parts = []
+    for number, case in enumerate(pixels.cases):
+        report(number, len(pixels.cases), case.id)
+        mine = pixels.case_N == number
+        if not mine.any():
+            continue
+        z_M, y_M, x_M = pixels.zyx_N3[mine].T
+        rows_H, columns_W = grid.cells(case.shape_ZHW[1:], case.spacing_mm)
+        image_ZHW = dataset.read_image(case.id)
+        slices = np.unique(z_M)
+        for start in range(0, len(slices), SLICES_AT_ONCE):
+            block = slices[start : start + SLICES_AT_ONCE]
+            images = to_network(image_ZHW[block], case.spacing_mm, trained.config.image, STRIDE)
+            map_BDhw = _map(trained.method, images.to(device), space, network)
+            # Pixels are sorted by slice, so that blocks joined are in their order.
+            here = np.isin(z_M, block)
+            at = (np.searchsorted(block, z_M[here]), rows_H[y_M[here]], columns_W[x_M[here]])
+            b, y, x = (torch.from_numpy(index).to(device) for index in at)
+            parts.append(_project(trained.method, map_BDhw[b, :, y, x], space, network).cpu())
+    report(len(pixels.cases), len(pixels.cases), "")
+    found_ND = torch.cat(parts)
+    if not found_ND.isfinite().all():
+        broken = int((~found_ND.isfinite()).any(dim=1).sum())
+        raise DaclError(
+            f"{trained.path}: {broken} of {len(found_ND)} embeddings are not finite",
+            "the run has diverged: take an earlier checkpoint, or train again with a lower --lr",
+        )
+    return found_ND.numpy()
+
+
+def _map(method: Method, images_BCHW: Tensor, space: EmbeddingSpace, network: str) -> Tensor:
+    if space == "logits":
+        return method.forward_networks(images_BCHW, (network,))[network].logits_BCHW.float()
+    return method.embed(images_BCHW, network)
+
+
+def _project(
+    method: Method, features_ND: Tensor, space: EmbeddingSpace, network: str
+) -> Float[Tensor, "N D"]:
+    if space != "projection":
+        return features_ND
+    contrast = method.get_submodule(f"contrast.{network}")
+    assert isinstance(contrast, DensityContrast)
+    return normalize(contrast.head(features_ND), dim=1)
