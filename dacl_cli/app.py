@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from dacl import __version__
 from dacl.errors import DaclError
-from dacl_cli import ablate, console, doctor, evaluate, preprocess, train
+from dacl_cli import ablate, analyze, compare, console, doctor, evaluate, preprocess, report, train
 
 
 class ExitCode(IntEnum):
@@ -43,7 +43,7 @@ class _InOrder(TyperGroup):
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 
 
-_ORDER = ("preprocess", "train", "evaluate", "ablate", "doctor")
+_ORDER = ("preprocess", "train", "evaluate", "compare", "analyze", "report", "ablate", "doctor")
 
 app = typer.Typer(
     name="dacl",
@@ -83,6 +83,9 @@ def root(
 app.add_typer(preprocess.app, name="preprocess")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.add_typer(analyze.app, name="analyze")
+app.command("report")(report.report)
 app.command("ablate")(ablate.ablate)
 app.command("doctor")(doctor.doctor)
 
