@@ -123,9 +123,9 @@ def compare(
         sides, choose_reference(sides, reference), metric=metric, network=network, force=force
     )
     folder = out or beside(runs[0])
-    files = [*write_comparison(compared, folder)]
+    drawn: list[Path] = []
     skipped: list[str] = []
-    if figure:
+    if figure:  # first, since it can fail: a misspelt case leaves nothing behind
         from dacl.experiments.comparison_cases import draw_cases
 
         chosen = [case.strip() for case in cases.split(",")] if cases else None
@@ -133,8 +133,8 @@ def compare(
             drawn, note = draw_cases(
                 compared, cases=chosen, out=folder, data=data, device=device, report=report
             )
-        files += drawn
         skipped += [note] if note else []
+    files = [*write_comparison(compared, folder), *drawn]
     if json_:
         result = {**comparison_json(compared), "out": folder, "files": files, "skipped": skipped}
         console.emit_json(result)

@@ -16,10 +16,9 @@ from dacl.errors import DaclError
 from dacl.experiments.case_scores import CaseScores, defined_mean, patient_means, read_scores
 from dacl.experiments.moved_cases import MovedCase, moved_cases
 from dacl.experiments.paired import Difference, paired_difference
-from dacl.experiments.sides import Side, short_value
+from dacl.experiments.sides import Side, protocol_differences
 from dacl.experiments.signed_rank import DECIMALS, SignedRank, holm, signed_rank
 from dacl.metrics.summary import FOREGROUND
-from dacl.protocol import Protocol, differences
 
 LEAST_PATIENTS = 6
 """From fewer, p cannot fall below 0.05 and the interval cannot cover 95 %: nothing is claimed."""
@@ -156,15 +155,7 @@ def _mixture(
     reference: Side, side: Side, first: Sequence[CaseScores], second: Sequence[CaseScores]
 ) -> list[str]:
     """What differs in more than the method, which brings its own networks: the reference's value first."""
-    one, two = (x.first.summary["protocol"] for x in (reference, side))
-    found = []
-    for line in differences(
-        Protocol.model_validate(one), Protocol.model_validate(two), axis=frozenset({"networks"})
-    ):
-        field = line.partition(":")[0]
-        first_value, second_value = short_value(one[field]), short_value(two[field])
-        alike = first_value == second_value  # shortened too far
-        found.append(line if alike else f"{field}: {first_value} != {second_value}")
+    found = protocol_differences(reference.first.summary, side.first.summary)
     if reference.runs.keys() != side.runs.keys():
         found.append(f"seeds: {_seeds(reference)} != {_seeds(side)}")
     for what, held in (

@@ -13,8 +13,8 @@ from dacl.experiments.evaluation import evaluate
 from dacl.experiments.folders import evaluation_name
 from dacl.experiments.judged import Judged, labeled_cases, open_judged
 from dacl.experiments.report_facts import read_summary
+from dacl.experiments.sides import protocol_differences
 from dacl.experiments.tables import NOTED, Summary
-from dacl.protocol import Protocol, differences
 
 Progress = Callable[[int, int, str], None]
 """`progress(done, total, detail)`."""
@@ -136,16 +136,11 @@ def evaluated(run: Opened, request: ReportRequest, progress: Progress) -> Subjec
 
 
 def mixture(subjects: Sequence[Subject]) -> list[str]:
-    """What the protocols disagree on, but for the networks that a method has."""
+    """What the protocols disagree on, but for the networks that a method has: a line for every run unlike the first."""
     first, *others = subjects
-    protocol = Protocol.model_validate(first.summary["protocol"])
-    axis = frozenset({"networks"})
+    found = {other.name: protocol_differences(first.summary, other.summary) for other in others}
     return [
-        f"{first.name} and {other.name}, {line}"
-        for other in others
-        for line in differences(
-            protocol, Protocol.model_validate(other.summary["protocol"]), axis=axis
-        )
+        f"{first.name} and {name}, {'; '.join(lines)}" for name, lines in found.items() if lines
     ]
 
 

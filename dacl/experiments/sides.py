@@ -17,6 +17,7 @@ from dacl.errors import DaclError
 from dacl.experiments.folders import Place, find_evaluations, run_of
 from dacl.experiments.measured import read_recipe, read_summary
 from dacl.experiments.tables import NOTED, Summary, require_network
+from dacl.protocol import Protocol, differences
 
 MOST_SETTINGS = 4
 """A label names so many settings and counts the others."""
@@ -225,6 +226,20 @@ def _differing(values: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 def _differing_keys(values: Sequence[Mapping[str, Any]]) -> list[str]:
     keys = dict.fromkeys(key for each in values for key in each)
     return [key for key in keys if any(each.get(key) != values[0].get(key) for each in values)]
+
+
+def protocol_differences(first: Summary, second: Summary) -> list[str]:
+    """`dataset: blocks != acdc` for all that was not measured alike but the networks, which a method brings."""
+    one, two = first["protocol"], second["protocol"]
+    found = []
+    for line in differences(
+        Protocol.model_validate(one), Protocol.model_validate(two), axis=frozenset({"networks"})
+    ):
+        field = line.partition(":")[0]
+        first_value, second_value = short_value(one[field]), short_value(two[field])
+        alike = first_value == second_value  # shortened too far
+        found.append(line if alike else f"{field}: {first_value} != {second_value}")
+    return found
 
 
 def short_value(value: Any) -> str:

@@ -124,7 +124,7 @@ def locate(path: Path, which: str = "best") -> Path:
         if not checkpoint.is_file():
             held = [name for name in WHICH if (path / f"{name}.pt").is_file()]
             if held:
-                hint = f"it holds {held[0]}.pt: dacl evaluate {path} --checkpoint {held[0]}"
+                hint = f"it holds {held[0]}.pt: add --checkpoint {held[0]}, or give {path / held[0]}.pt"
             elif (path / "run.json").is_file():
                 hint = "the run ended before its first checkpoint: start it again with --overwrite"
             else:

@@ -38,6 +38,19 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+CUT_NAMES = """
+[...document.querySelectorAll('.cases li')].filter(row => {
+  const [name, dice] = row.children;
+  const letters = document.createRange();
+  letters.selectNodeContents(name);
+  const [text, box, scores] = [letters, name, dice].map(part => part.getBoundingClientRect());
+  const beside = scores.top < text.bottom - 1 && scores.left < text.right;
+  return text.right > box.right + 1 || beside || scores.right > row.getBoundingClientRect().right;
+}).map(row => row.textContent)
+"""
+"""The cases in the list whose name is cut, or lies under the Dice."""
+
+
 class Opened:
     """A page and everything that went wrong on it."""
 
@@ -95,6 +108,19 @@ def test_opens_clean(browser: Any, file: Path, size: tuple[int, int], scheme: st
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
     page.context.close()
+
+
+@pytest.mark.parametrize(("size", "n_runs"), [(DESKTOP, 3), (PHONE, 9)], ids=["desktop", "phone"])
+def test_names_of_cases_are_whole_beside_the_dice_of_many_runs(
+    browser: Any, tmp_path: Path, size: tuple[int, int], n_runs: int
+) -> None:
+    names = ("patient023_frame09", "prostate_case00_scan_of_2007_axial_T2_repeated", HOSTILE)
+    content = made_report.report(names=tuple(f"run{n}" for n in range(n_runs)), case_names=names)
+    write_report(content, tmp_path / "r.html")
+    opened = Opened(browser, tmp_path / "r.html", size, "light")
+    assert opened.page.evaluate(CUT_NAMES) == []
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == size[0]
+    opened.page.context.close()
 
 
 def test_the_policy_stops_what_would_slip_through(browser: Any, file: Path) -> None:

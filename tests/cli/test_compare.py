@@ -164,6 +164,14 @@ def test_a_figure_of_cases_is_drawn_on_request(run_dacl, judged, tmp_path):
 
 
 @pytest.mark.usefixtures("plain")
+def test_a_misspelt_case_leaves_nothing_behind(run_dacl, judged, tmp_path):
+    outcome = run_dacl("compare", *judged, "--figure", "--cases", "p9", "--device", "cpu")
+    assert outcome.code == 1
+    assert "no case 'p9'" in outcome.err
+    assert not (tmp_path / "runs" / "comparison").exists()
+
+
+@pytest.mark.usefixtures("plain")
 def test_many_runs_are_drawn_by_their_first_seed_and_that_is_said(
     run_dacl, runs, tmp_path, monkeypatch
 ):

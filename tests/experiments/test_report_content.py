@@ -120,7 +120,11 @@ def test_runs_of_other_data_are_refused_unless_forced(
         gather([runs[1], stranger], PLAIN)
     assert "--force" in refused.value.hint
     report = gather([runs[1], stranger], ReportRequest(device="cpu", embeddings=False, force=True))
-    assert any(line.startswith("dacl-seed0 and stranger, dataset:") for line in report.mixture)
+    (line,) = report.mixture
+    assert line.startswith(
+        "dacl-seed0 and stranger, dataset: blocks != others; dataset_fingerprint: "
+    )
+    assert len(line) < 200  # hashes by their heads
     names = [f"{name}: {case}" for name in ("blocks", "others") for case in CASES]
     assert [case.name for case in report.cases] == names
     assert report.cases[0].predictions[1] is None

@@ -201,6 +201,7 @@ def test_locating(run_dir, tmp_path):
     with pytest.raises(DaclError, match=r"holds no best\.pt") as caught:
         checkpoint.locate(tmp_path)
     assert "--checkpoint latest" in caught.value.hint
+    assert "dacl evaluate" not in caught.value.hint  # every command that reads a run says this
 
 
 def test_a_trained_method(run_dir, data):
