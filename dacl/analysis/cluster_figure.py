@@ -1,5 +1,6 @@
 """The picture of `dacl analyze clusters`: a panel per checkpoint, the paper's Fig. 1 (b)."""
 
+import io
 import math
 import textwrap
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from dacl.palette import BACKGROUND_INK, class_ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PANEL_INCHES, LINE_INCHES, GAP_INCHES = 2.9, 0.145, 0.2
 LONE_INCHES = 4.6
@@ -103,7 +105,17 @@ def draw_clusters(
         if path.suffix == ".svg":
             figure.savefig(path, dpi=SVG_DPI, metadata={"Date": None})
         else:
-            figure.savefig(path, dpi=DPI)
+            _write_png(figure, path)
+
+
+def _write_png(figure: "Figure", path: Path) -> None:
+    """In 256 colours: flat dots and letters have few, and thousands of dots take half the space."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI)
+    picture = Image.open(content).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture.save(path, optimize=True, dpi=(DPI, DPI))
 
 
 def ink(label: int) -> str:

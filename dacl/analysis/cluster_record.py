@@ -109,6 +109,11 @@ def notes_on_pixels(
         )
     else:
         notes.append("intervals are over patients, these seeds; other seeds are another spread")
+        if len(groups) > 1:
+            notes.append(
+                "a difference can be claimed where its intervals over patients and over three seeds or more both lie "
+                "off 0"
+            )
     if len({len(group.members) for group in groups}) > 1:
         notes.append("configurations have different numbers of seeds")
     return notes

@@ -11,7 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Integer
 
-from dacl.analysis.cluster_bootstrap import Estimate, SeedMean, estimate, seed_difference, seed_mean
+from dacl.analysis.cluster_bootstrap import (
+    Estimate,
+    Interval,
+    SeedMean,
+    estimate,
+    seed_difference,
+    seed_mean,
+)
 from dacl.analysis.cluster_groups import Group
 from dacl.analysis.clusters import SCORES
 from dacl.analysis.embeddings import EmbeddingSpace
@@ -42,6 +49,7 @@ class ClusterRequest:
     """Of the networks; scores are taken on the CPU."""
 
 
+DASH = "–"
 DEFAULT_REQUEST = ClusterRequest()
 
 
@@ -120,15 +128,20 @@ def number(value: float, key: str, *, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{decimals}f}"
 
 
+def interval(bounds: Interval | None, key: str, *, signed: bool = False) -> str:
+    """`[0.046, 0.204]`, an en dash where there is none."""
+    if bounds is None:
+        return DASH
+    low, high = (number(bound, key, signed=signed) for bound in bounds)
+    return f"[{low}, {high}]"
+
+
 def shown(found: Estimate, key: str, *, signed: bool = False) -> str:
     """`0.126 [0.046, 0.204]`, an en dash where it is undefined."""
     if found.value is None:
-        return "–"
-    text = number(found.value, key, signed=signed)
-    if found.ci95_over_patients is None:
-        return text
-    low, high = (number(bound, key, signed=signed) for bound in found.ci95_over_patients)
-    return f"{text} [{low}, {high}]"
+        return DASH
+    text, bounds = number(found.value, key, signed=signed), found.ci95_over_patients
+    return text if bounds is None else f"{text} {interval(bounds, key, signed=signed)}"
 
 
 def scores_of(resampled: Mapping[str, Resampled]) -> dict[str, ClusterScore]:

@@ -4,10 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dacl.analysis.cluster_bootstrap import SeedMean
-from dacl.analysis.cluster_result import ClusterAnalysis, named, number, shown
+from dacl.analysis.cluster_result import (
+    DASH,
+    ClusterAnalysis,
+    MethodClusters,
+    interval,
+    named,
+    number,
+    shown,
+)
 from dacl.analysis.clusters import SCORES
-
-DASH = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,7 @@ def tables(analysis: ClusterAnalysis, *, classes: bool = True) -> list[ScoreTabl
     found = [_by_checkpoint(analysis)]
     if any(len(group.members) > 1 for group in analysis.groups):
         found.append(_by_method(analysis))
-    if len(analysis.methods) > 1:
-        found.append(_between_methods(analysis))
+    found += [_to_first(analysis, method) for method in analysis.methods[1:]]
     return [*found, *_by_class(analysis)] if classes else found
 
 
@@ -93,25 +98,27 @@ def _by_method(analysis: ClusterAnalysis) -> ScoreTable:
     )  # fmt: skip
 
 
-def _between_methods(analysis: ClusterAnalysis) -> ScoreTable:
-    first, others = analysis.methods[0], analysis.methods[1:]
-
-    def cell(found: SeedMean, key: str) -> str:
-        each = [
-            DASH if value is None else number(value, key, signed=True)
-            for value in found.by_seed.values()
-        ]
-        by_seed = f" (by seed {', '.join(each)})" if len(each) > 1 else ""
-        return shown(found.estimate, key, signed=True) + by_seed
-
-    rows = tuple(
-        (named(key), *(cell(m.difference_to_first[key], key) for m in others if m.difference_to_first))
-        for key in SCORES
-    )  # fmt: skip
+def _to_first(analysis: ClusterAnalysis, method: MethodClusters) -> ScoreTable:
+    """One configuration minus the first: over patients, and with several seeds over those."""
+    found = method.difference_to_first or {}
+    seeds = max(len(one.by_seed) for one in found.values())
+    rows = []
+    for key, one in found.items():
+        cells = [named(key), shown(one.estimate, key, signed=True)]
+        if seeds > 1:
+            cells += [interval(one.ci95_over_seeds, key, signed=True)]
+            cells += [
+                DASH if value is None else number(value, key, signed=True)
+                for value in one.by_seed.values()
+            ]
+        rows.append(tuple(cells))
+    columns = ["score", "difference [95 % over patients]"]
+    if seeds > 1:
+        columns += ["[95 % over seeds]", *(f"seed {seed}" for seed in found["silhouette"].by_seed)]
     return ScoreTable(
-        f"Difference to {first.label}, same pixels and resamples, [95 % interval over patients]",
-        ("score", *(m.label for m in others)),
-        rows,
+        f"{method.label} minus {analysis.methods[0].label}, same pixels and resamples",
+        tuple(columns),
+        tuple(rows),
     )
 
 

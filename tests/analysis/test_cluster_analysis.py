@@ -163,8 +163,10 @@ def test_tables_say_which_way_is_better(four, tmp_path):
     ]  # fmt: skip
     assert by_method.columns == ("score", "cps (2 seeds)", "dacl (2 seeds)")
     assert "±" in by_method.rows[0][1]
-    assert between.title.startswith("Difference to cps")
-    assert "by seed" in between.rows[0][1]
+    assert between.title.startswith("dacl minus cps")
+    assert between.columns[2:] == ("[95 % over seeds]", "seed 0", "seed 1")
+    assert all(cell[0] in "+-[" for cell in between.rows[0][1:])
+    assert any("can be claimed" in note for note in four.notes)
     write_cluster_analysis(four, tmp_path)
     text = (tmp_path / "clusters.md").read_text()
     assert text.count("**") == 2 * len(tables(four))

@@ -96,6 +96,7 @@ def test_files_are_sharp_and_small(drawn):
     with Image.open(png) as image:
         assert image.info["dpi"][0] >= 200
         assert image.size[0] == pytest.approx(image.info["dpi"][0] * figure.get_figwidth(), abs=2)
+    assert png.stat().st_size < 1_000_000
     assert svg.stat().st_size < 1_000_000
     assert svg.read_text().count("<image") == 6  # points are pixels, all else is not
     assert len({axes.get_position().y0 for axes in figure.axes}) == 2
