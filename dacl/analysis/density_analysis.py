@@ -128,6 +128,7 @@ def analyze_density(
             "checkpoint_rule": trained.rule,
             "batches": request.batches,
             "batch_slices": [trained.config.optim.batch_labeled, _unlabeled_slices(trained)],
+            "sampling": trained.config.contrast.sampling,
             "scales": list(trained.config.contrast.scales),
             "neighbours_from": trained.config.contrast.density_from
             if space == "projection"
@@ -192,9 +193,14 @@ def _notes(
         notes.append(
             "in the decoder map, without projection and bank: not what the contrast itself compares"
         )
-    elif trained.config.contrast.sampling == "random":
+    elif trained.config.contrast.unit == "class":
         notes.append(
-            "this run draws anchors and keys at random (plain contrast): density plays no part in them"
+            "units of this run are class vectors: the slice shows pixels among those of the bank"
+        )
+    if trained.config.contrast.sampling == "random":
+        notes.append(
+            "this run draws anchors and keys at random (plain contrast): density plays no part in them. The slice "
+            "shows the anchors that Eq. 6 would choose"
         )
     for found in classes:
         if len(found.density_M) < 2:
@@ -236,7 +242,10 @@ def write_density_analysis(analysis: DensityAnalysis, out: Path) -> list[Path]:
 
     if any(len(found.density_M) >= 2 for found in analysis.classes):
         batches = analysis.protocol["batches"]
-        draw_units(both("units"), analysis.classes, title=f"{where}, {batches} training batches")
+        draw_units(
+            both("units"), analysis.classes, title=f"{where}, {batches} training batches",
+            at_random=analysis.protocol["sampling"] == "random",
+        )  # fmt: skip
     found = analysis.slice_
     draw_slice(
         both("slice"), found, analysis.class_names,

@@ -26,7 +26,9 @@ ANCHOR, KEY, BANK = "#E6007E", "#111111", "#C8C8C8"
 DPI = 200
 
 
-def draw_units(paths: Sequence[Path], classes: Sequence[ClassDensity], *, title: str) -> None:
+def draw_units(
+    paths: Sequence[Path], classes: Sequence[ClassDensity], *, title: str, at_random: bool = False
+) -> None:
     """For every class the units of one batch in the plane, coloured by density, and below the histogram of all.
 
     Anchors and keys are marked in both; the bars have the colours of the plane, so that they are its legend.
@@ -35,6 +37,7 @@ def draw_units(paths: Sequence[Path], classes: Sequence[ClassDensity], *, title:
         paths: where to; the endings say which formats.
         classes: those with at least two units are drawn.
         title: what was looked at, and whether on synthetic data.
+        at_random: anchors and keys were drawn by chance (plain contrast), which the legend says.
 
     Raises:
         ValueError: no class has two units.
@@ -55,7 +58,7 @@ def draw_units(paths: Sequence[Path], classes: Sequence[ClassDensity], *, title:
     limits = (max(-1.0, math.floor(20 * min(lowest, 0.99)) / 20), 1.0)
     for block, (label, found) in zip(blocks, shown, strict=False):
         _draw_class(block, found, label, limits)
-    _legend(figure)
+    _legend(figure, at_random)
     figure.suptitle(title, fontsize=10)
     _save(figure, paths)
 
@@ -140,7 +143,7 @@ def _draw_histogram(axes: "Axes", found: ClassDensity, limits: tuple[float, floa
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _legend(figure: "Figure") -> None:
+def _legend(figure: "Figure", at_random: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -150,9 +153,10 @@ def _legend(figure: "Figure") -> None:
             markeredgecolor=color, markersize=size, label=label,
         )  # fmt: skip
 
+    ends = ("at random", "at random") if at_random else ("sparse end (Eq. 6)", "dense end (Eq. 7)")
     handles = [
-        mark("^", ANCHOR, "anchor: sparse end (Eq. 6)", 6),
-        mark("s", KEY, "key: dense end (Eq. 7)", 5),
+        mark("^", ANCHOR, f"anchor: {ends[0]}", 6),
+        mark("s", KEY, f"key: {ends[1]}", 5),
         Line2D([], [], marker=".", linestyle="none", color=BANK, label="memory bank"),
         Patch(facecolor="#22A884", edgecolor="#777777", label="all units"),
         Line2D([], [], color=ANCHOR, linewidth=1.6, label="anchors"),

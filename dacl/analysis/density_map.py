@@ -34,7 +34,8 @@ class SliceDensity:
     truth_HW: Integer[np.ndarray, "H W"]
     predicted_HW: Integer[np.ndarray, "H W"]
     density_HW: Float[np.ndarray, "H W"]
-    """Of every pixel among the units of the class it is predicted to be; nan on background."""
+    """Of every pixel among the units of the class it is predicted to be; nan on background, and on a border where the
+    cell of the decoder map that the pixel lies in is predicted to be of another class."""
     anchor_HW: Bool[np.ndarray, "H W"]
     """Pixels at the sparse end of their class (Eq. 6), of those with probability above phi."""
 
@@ -83,7 +84,11 @@ def slice_density(
     network: str,
     device: torch.device,
 ) -> SliceDensity:
-    """Predict one slice, and the density of each pixel among the bank and the slice's pixels of its predicted class."""
+    """Predict one slice, and the density of each pixel among the bank and the slice's pixels of its predicted class.
+
+    Of the two, those in which the run seeks neighbours (`contrast.density_from`); anchors are those of Eq. 6, even of a
+    run that draws its anchors at random.
+    """
     image_config, phi = trained.config.image, trained.config.contrast.phi
     image_HW = dataset.read_image(case.id)[z]
     inputs = to_network(image_HW[None], case.spacing_mm, image_config, STRIDE).to(device)
@@ -138,17 +143,19 @@ def _densities(
         units_1MD = normalize(contrast.head(features_FHW.movedim(0, -1)[mine_HW].float()), dim=-1)[
             None
         ]
-        written_1L = bank.valid_CL[n - 1][None]
-        everyone = torch.ones((1, count), dtype=torch.bool, device=class_HW.device)
+        # Eq. 3: neighbours are sought where this run seeks them
+        written_1L = bank.valid_CL[n - 1][None] & (config.density_from != "batch")
+        mine_1M = torch.full((1, count), config.density_from != "bank", device=class_HW.device)
         density_1M = multiscale_density(
             units_1MD,
             torch.cat([bank.features_CLD[n - 1][None], units_1MD], dim=1),
-            torch.cat([written_1L, everyone], dim=1),
+            torch.cat([written_1L, mine_1M], dim=1),
             config.scales,
-            self_offset=bank.length,
+            self_offset=None if config.density_from == "bank" else bank.length,
         )
         sure_1M = sure_HW[mine_HW][None]
-        share_1 = (sure_1M.sum(dim=1) * config.max_fraction).long().clamp(min=2)
+        sure_1 = sure_1M.sum(dim=1)
+        share_1 = (sure_1 * config.max_fraction).long().clamp(min=2).minimum(sure_1 // 2)
         chosen = sparse_end(density_1M, sure_1M, share_1, config.anchors)
         marks_M = torch.zeros(count, dtype=torch.bool, device=class_HW.device)
         marks_M[chosen.index_CM[0][chosen.valid_CM[0]]] = True

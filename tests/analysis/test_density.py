@@ -9,13 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dacl.analysis import density_map
 from dacl.analysis.density import as_contrast, choose_space, densities_of_batches
 from dacl.analysis.density_map import choose_slice, slice_density
-from dacl.config import ImageConfig
+from dacl.config import ContrastConfig, ImageConfig
 from dacl.data.grid import network_pixels, resampled_size, to_native
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
-from dacl.methods.dacl import Dacl
+from dacl.methods.dacl import Dacl, DensityContrast
 from dacl.training.checkpoint import Trained, load_trained
 
 CPU = torch.device("cpu")
@@ -152,6 +153,30 @@ def test_a_slice_has_densities_on_its_foreground_alone(trained, dataset, space):
     assert not known[found.predicted_HW == 0].any()
     assert (np.abs(found.density_HW[known]) <= 1 + 1e-6).all()
     assert not (found.anchor_HW & ~known).any()
+
+
+@pytest.mark.parametrize(("source", "bank_counts", "slice_counts"), [
+    ("both", True, True), ("batch", False, True), ("bank", True, False),
+])  # fmt: skip
+def test_neighbours_in_a_slice_are_sought_where_the_run_seeks_them(
+    source, bank_counts, slice_counts
+):
+    config = ContrastConfig(density_from=source, scales=(2,), bank_size=4, projection_dim=3)
+    contrast = DensityContrast(config, 3, 2, torch.Generator())
+    contrast.head = torch.nn.Identity()
+    e, f = torch.eye(3)[:2]
+    contrast.bank.insert(torch.stack([e, e])[None], torch.ones(1, 2), torch.ones(1, 2).bool())
+    # In one row of four cells: two along e, two along f; all are of the class and sure.
+    features_FHW = torch.stack([e, e, f, f], dim=1)[:, None]
+    density, anchor = density_map._densities(
+        contrast, features_FHW, torch.ones(1, 4).long(), torch.ones(1, 4).bool(), 2
+    )
+    # The nearest two of a cell along e, itself apart: the bank's two, else its like and one across; along f: its like
+    # where the slice counts, and one across.
+    along_e = 1.0 if bank_counts else 0.5
+    along_f = 0.5 if slice_counts else 0.0
+    np.testing.assert_allclose(density, [[along_e, along_e, along_f, along_f]], atol=1e-6)
+    assert anchor.sum() == 2  # never more than half
 
 
 def test_a_slice_is_predicted_as_everywhere_else(trained, dataset):

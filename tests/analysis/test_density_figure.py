@@ -82,6 +82,12 @@ def test_a_class_of_one_unit_is_left_out_and_none_at_all_is_said(tmp_path: Path,
     assert not (tmp_path / "v.png").exists()
 
 
+@pytest.mark.parametrize(("at_random", "words"), [(False, "sparse end"), (True, "at random")])
+def test_the_legend_says_how_anchors_were_chosen(tmp_path: Path, drawn, at_random, words):
+    draw_units([tmp_path / "u.png"], [made("LV", 50)], title="t", at_random=at_random)
+    assert words in drawn[0].legends[0].get_texts()[0].get_text()
+
+
 def test_equal_units_without_a_bank_are_drawn(tmp_path: Path):
     found = made("LV", 30, bank=0)
     same = ClassDensity(**{
