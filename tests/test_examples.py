@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 import tiny_run
@@ -35,6 +36,7 @@ def test_every_example_is_run_here():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "anchor_errors.py",
         "demo.py",
+        "dim_scans.py",
         "gradient_share.py",
         "positiveness.py",
         "several_seeds.py",
@@ -230,6 +232,31 @@ def test_anchor_errors_counts_wrong_pseudo_labels_by_density(tmp_path, monkeypat
     monkeypatch.setattr(sys, "argv", ["anchor_errors.py", str(other)])
     with pytest.raises(SystemExit, match="no contrast"):
         program.main()
+
+
+def test_dim_scans_ranks_the_volumes_by_brightness(tmp_path, monkeypatch, capsys):
+    dataset = tiny_run.write_dataset(tmp_path / "data" / "blocks")
+    run = tiny_run.write_run(tmp_path / "run", dataset, method="supervised")
+    program = example("dim_scans")
+    monkeypatch.setattr(sys, "argv", ["dim_scans.py", str(run)])
+    with pytest.raises(SystemExit, match="dacl evaluate"):
+        program.main()
+
+    # Dice that rises with the brightness of the volume: their ranks agree.
+    brightness = {
+        case.id: float(np.percentile(dataset.read_image(case.id), 99))
+        for case in dataset.cases(dataset.split.test)
+    }
+    order = sorted(brightness, key=brightness.__getitem__)
+    folder = run / "evaluation" / "test-best"
+    folder.mkdir(parents=True)
+    rows = [f"{case},p,LV,a,{(1 + order.index(case)) / 10}" for case in brightness]
+    rows += [f"{case},p,LV,b,0.9" for case in brightness] + [f"{order[0]},p,RV,a,"]
+    (folder / "cases.csv").write_text("case,patient,class,network,dice\n" + "\n".join(rows) + "\n")
+    program.main()
+    text = capsys.readouterr().out
+    assert [line.split("|")[1].strip() for line in text.splitlines() if "_frame" in line] == order
+    assert "correlation +1.00; mean Dice 25.0 %" in text
 
 
 def test_positiveness_draws_the_figure_and_says_what_the_page_says(tmp_path, monkeypatch, capsys):
