@@ -58,7 +58,7 @@ def draw_units(
     limits = (max(-1.0, math.floor(20 * min(lowest, 0.99)) / 20), 1.0)
     for block, (label, found) in zip(blocks, shown, strict=False):
         _draw_class(block, found, label, limits)
-    _legend(figure, at_random)
+    _legend(figure, at_random, any(len(found.bank_LD) for _, found in shown))
     figure.suptitle(title, fontsize=10)
     _save(figure, paths)
 
@@ -143,7 +143,7 @@ def _draw_histogram(axes: "Axes", found: ClassDensity, limits: tuple[float, floa
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _legend(figure: "Figure", at_random: bool) -> None:
+def _legend(figure: "Figure", at_random: bool, has_bank: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -154,10 +154,11 @@ def _legend(figure: "Figure", at_random: bool) -> None:
         )  # fmt: skip
 
     ends = ("at random", "at random") if at_random else ("sparse end (Eq. 6)", "dense end (Eq. 7)")
+    bank = Line2D([], [], marker=".", linestyle="none", color=BANK, label="memory bank")
     handles = [
         mark("^", ANCHOR, f"anchor: {ends[0]}", 6),
         mark("s", KEY, f"key: {ends[1]}", 5),
-        Line2D([], [], marker=".", linestyle="none", color=BANK, label="memory bank"),
+        *([bank] if has_bank else []),
         Patch(facecolor="#22A884", edgecolor="#777777", label="all units"),
         Line2D([], [], color=ANCHOR, linewidth=1.6, label="anchors"),
         Line2D([], [], color=KEY, linewidth=1.6, label="keys; dashed: means"),

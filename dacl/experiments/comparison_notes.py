@@ -66,7 +66,8 @@ def _recipes(compared: Compared) -> Iterator[str]:
 
 def _pairing(compared: Compared) -> Iterator[str]:
     yield (
-        "paired by patient: frames of a patient averaged first, then classes for the foreground mean, then seeds"
+        "paired by patient: frames of a patient averaged first, then classes for the foreground mean, then seeds, "
+        "whatever the averages of a run's own table are"
     )
     apart = [each.side.label for each in compared.differences if not each.paired]
     if apart:

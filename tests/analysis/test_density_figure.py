@@ -88,6 +88,14 @@ def test_the_legend_says_how_anchors_were_chosen(tmp_path: Path, drawn, at_rando
     assert words in drawn[0].legends[0].get_texts()[0].get_text()
 
 
+@pytest.mark.parametrize("bank", [0, 5])
+def test_the_legend_names_a_bank_only_where_there_is_one(tmp_path: Path, drawn, bank):
+    draw_units([tmp_path / "u.png"], [made("LV", 50, bank=bank)], title="t")
+    texts = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert texts.count("memory bank") == (bank > 0)
+    assert {"all units", "anchors"} < set(texts)
+
+
 def test_equal_units_without_a_bank_are_drawn(tmp_path: Path):
     found = made("LV", 30, bank=0)
     same = ClassDensity(**{
