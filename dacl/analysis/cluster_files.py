@@ -114,8 +114,8 @@ def _columns(analysis: ClusterAnalysis) -> int | None:
 def _counted(analysis: ClusterAnalysis) -> str:
     total, patients = len(analysis.pixels.class_N), len(analysis.pixels.patients)
     return (
-        f"{len(analysis.plotted_P):,} of {total:,} pixels drawn, scores of all; "
-        f"{patients} patients, [95 % interval over patients]"
+        f"{len(analysis.plotted_P):,} of {total:,} pixels drawn, "
+        f"{patients} patient{'' if patients == 1 else 's'}, [95 % over patients]"
     )
 
 
