@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dacl_cli import console
+from dacl_cli.outputs import writable
 
 if TYPE_CHECKING:
     from dacl.analysis.cluster_result import ClusterAnalysis
@@ -102,7 +103,7 @@ def clusters(
         split=split, space=space, network=network, points=points, plot_points=plot_points,
         method=method, seed=seed, checkpoint=checkpoint, data=data, device=device,
     )  # fmt: skip
-    folder = out or default_folder(paths, request)
+    folder = writable(out or default_folder(paths, request))
     with console.progress("clusters") as report:
         found = analyze_clusters(paths, request, report)
     files = write_cluster_analysis(found, folder)

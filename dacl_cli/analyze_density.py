@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dacl_cli import console
+from dacl_cli.outputs import writable
 
 if TYPE_CHECKING:
     from dacl.analysis.density_analysis import DensityAnalysis
@@ -99,9 +100,9 @@ def density(
         split=split, space=space, network=network, checkpoint=checkpoint, batches=batches,
         seed=seed, case=case, z=None if slice_ is None else slice_ - 1, data=data, device=device,
     )  # fmt: skip
+    folder = writable(out or locate(path, checkpoint).parent / "analysis" / "density")
     with console.progress("densities") as report:
         found = analyze_density(path, request, report)
-    folder = out or locate(path, checkpoint).parent / "analysis" / "density"
     files = write_density_analysis(found, folder)
     if json_:
         classes = {each.name: each.summary() for each in found.classes}

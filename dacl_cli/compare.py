@@ -9,6 +9,7 @@ import typer
 
 from dacl.errors import DaclError
 from dacl_cli import console
+from dacl_cli.outputs import writable
 
 if TYPE_CHECKING:
     from dacl.experiments.comparison import Compared
@@ -122,7 +123,7 @@ def compare(
     compared = compare_sides(
         sides, choose_reference(sides, reference), metric=metric, network=network, force=force
     )
-    folder = out or beside(runs[0])
+    folder = writable(out or beside(runs[0]))
     drawn: list[Path] = []
     skipped: list[str] = []
     if figure:  # first, since it can fail: a misspelt case leaves nothing behind

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dacl_cli import console
+from dacl_cli.outputs import writable
 
 JUDGED = "What is judged"
 WRITTEN = "What is written"
@@ -84,9 +85,9 @@ def report(
         split=split, checkpoint=checkpoint, network=network, data=data, device=device,
         embeddings=embeddings, force=force,
     )  # fmt: skip
+    target = writable(out or _default_target(paths))
     with console.progress(f"report on {split}") as progress:
         content = gather(paths, request, progress)
-    target = out or _default_target(paths)
     size = write_report(content, target)
     if json_:
         console.emit_json(

@@ -54,8 +54,9 @@ class DensityRequest:
 class DensityAnalysis:
     """What was found."""
 
-    label: str
-    """`dacl seed 0, step 2000`."""
+    run: str
+    """`dacl seed 0 (name of the run's folder)`: several configurations may share a method."""
+    step: int
     synthetic: bool
     dataset: str
     class_names: tuple[str, ...]
@@ -67,6 +68,11 @@ class DensityAnalysis:
     protocol: dict[str, Any]
     provenance: dict[str, Any]
     notes: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Run, network and step."""
+        return f"{self.run}, network {self.protocol['network']}, step {self.step}"
 
 
 def analyze_density(
@@ -108,7 +114,8 @@ def analyze_density(
     report(3, 3, "")
     records = tuple(Journal(trained.run_dir).records())
     return DensityAnalysis(
-        label=f"{trained.config.method} seed {trained.config.seed}, network {request.network}, step {trained.step}",
+        run=f"{trained.config.method} seed {trained.config.seed} ({trained.run_dir.resolve().name})",
+        step=trained.step,
         synthetic=dataset.synthetic,
         dataset=dataset.name,
         class_names=dataset.class_names,
@@ -258,7 +265,7 @@ def write_density_analysis(analysis: DensityAnalysis, out: Path) -> list[Path]:
                 panels,
                 analysis.records,
                 path,
-                title=f"{data}: {analysis.label.split(', network')[0]}",
+                title=f"{data}: {analysis.run}",
             )
     written.append(out / "density.json")
     content = {

@@ -136,7 +136,7 @@ def _draw_histogram(axes: "Axes", found: ClassDensity, limits: tuple[float, floa
                 float(found.density_M[mask_M].mean()), color=color, linewidth=1, dashes=(4, 2)
             )
     axes.set(xlim=limits, yscale="log", ylim=(lowest, 130))
-    axes.set_xlabel("density, all batches", fontsize=8)
+    axes.set_xlabel("density, all batches (first bar: and below)", fontsize=8)
     axes.set_ylabel("units, %", fontsize=8)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.tick_params(labelsize=7)
