@@ -11,7 +11,7 @@ from dacl_cli import console
 from dacl_cli.outputs import writable
 
 if TYPE_CHECKING:
-    from dacl.analysis.cluster_result import ClusterAnalysis
+    from dacl.analysis.clusters.result import ClusterAnalysis
 
 LOOKED_AT = "What is looked at"
 WRITTEN = "What is written"
@@ -95,9 +95,9 @@ def clusters(
 
     dacl analyze clusters runs/acdc-cps-3labeled-seed0 runs/acdc-dacl-3labeled-seed0
     """  # fmt: skip
-    from dacl.analysis.cluster_analysis import analyze_clusters
-    from dacl.analysis.cluster_files import default_folder, record, write_cluster_analysis
-    from dacl.analysis.cluster_result import ClusterRequest
+    from dacl.analysis.clusters.analysis import analyze_clusters
+    from dacl.analysis.clusters.files import default_folder, record, write_cluster_analysis
+    from dacl.analysis.clusters.result import ClusterRequest
 
     request = ClusterRequest(
         split=split, space=space, network=network, points=points, plot_points=plot_points,
@@ -114,7 +114,7 @@ def clusters(
 
 
 def _show(found: ClusterAnalysis, files: list[Path]) -> None:
-    from dacl.analysis.cluster_tables import tables
+    from dacl.analysis.clusters.tables import tables
 
     for table in tables(found, classes=len(found.checkpoints) <= WIDEST):
         console.table(table.columns, table.rows, title=table.title, right=table.columns[1:])

@@ -11,7 +11,7 @@ from dacl_cli import console
 from dacl_cli.outputs import writable
 
 if TYPE_CHECKING:
-    from dacl.analysis.density_analysis import DensityAnalysis
+    from dacl.analysis.density.analysis import DensityAnalysis
 
 LOOKED_AT = "What is looked at"
 WRITTEN = "What is written"
@@ -89,7 +89,7 @@ def density(
 
     dacl analyze density runs/acdc-dacl-3labeled-seed0
     """  # fmt: skip
-    from dacl.analysis.density_analysis import (
+    from dacl.analysis.density.analysis import (
         DensityRequest,
         analyze_density,
         write_density_analysis,

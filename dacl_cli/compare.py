@@ -12,7 +12,7 @@ from dacl_cli import console
 from dacl_cli.outputs import writable
 
 if TYPE_CHECKING:
-    from dacl.experiments.comparison import Compared
+    from dacl.experiments.comparison.compared import Compared
 
 COMPARED = "What is compared"
 WRITTEN = "What is written"
@@ -111,10 +111,10 @@ def compare(
 
     dacl compare runs/acdc-cps-3labeled-seed* runs/acdc-dacl-3labeled-seed*
     """
-    from dacl.experiments.comparison import compare_sides
-    from dacl.experiments.comparison_files import comparison_json, write_comparison
+    from dacl.experiments.comparison.compared import compare_sides
+    from dacl.experiments.comparison.files import comparison_json, write_comparison
+    from dacl.experiments.comparison.sides import choose_reference, read_sides
     from dacl.experiments.folders import Place
-    from dacl.experiments.sides import choose_reference, read_sides
 
     if cases is not None and not figure:
         raise DaclError("--cases chooses what --figure draws", "add --figure, or drop --cases")
@@ -127,7 +127,7 @@ def compare(
     drawn: list[Path] = []
     skipped: list[str] = []
     if figure:  # first, since it can fail: a misspelt case leaves nothing behind
-        from dacl.experiments.comparison_cases import draw_cases
+        from dacl.experiments.comparison.cases import draw_cases
 
         chosen = [case.strip() for case in cases.split(",")] if cases else None
         with console.progress("drawing cases") as report:
@@ -155,7 +155,7 @@ def beside(run: Path) -> Path:
 
 def _show(compared: Compared, files: list[Path]) -> None:
     from dacl.analysis.figures import why_no_pictures
-    from dacl.experiments.comparison_table import comparison_table, moved_table
+    from dacl.experiments.comparison.table import comparison_table, moved_table
 
     found, moved = comparison_table(compared), moved_table(compared)
     right = [name for name in found.columns if name in found.numbers]

@@ -79,7 +79,7 @@ def report(
     dacl report runs/acdc-cps-3labeled-seed0 runs/acdc-dacl-3labeled-seed0
     """
     from dacl.analysis.report import write_report
-    from dacl.experiments.report_content import ReportRequest, gather
+    from dacl.experiments.report.content import ReportRequest, gather
 
     request = ReportRequest(
         split=split, checkpoint=checkpoint, network=network, data=data, device=device,

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dacl.analysis.density import choose_space
-from dacl.analysis.pixel_draw import CellGrid, Pixels, Report
+from dacl.analysis.density.units import choose_space
+from dacl.analysis.pixels import CellGrid, Pixels, Report
 from dacl.data.grid import to_network
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError

@@ -1,6 +1,6 @@
 """The picture of segmentations of one or several runs (the paper's Fig. 3 and 4): choose cases, predict them, draw.
 
-`case_choice` says which cases and slices, `dacl.analysis.segmentation_figure` how they are drawn.
+`case_choice` says which cases and slices, `dacl.analysis.segmentation.figure` how they are drawn.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from dacl.analysis.figures import why_no_pictures
-from dacl.analysis.segmentation_figure import CaseRow, draw_segmentations
+from dacl.analysis.segmentation.figure import CaseRow, draw_segmentations
 from dacl.data.prepared import CaseInfo
 from dacl.errors import DaclError
 from dacl.experiments.case_choice import (

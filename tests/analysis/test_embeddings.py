@@ -7,7 +7,7 @@ import torch
 
 from dacl.analysis import embeddings
 from dacl.analysis.embeddings import cell_grid, embed_pixels, require_space
-from dacl.analysis.pixel_draw import draw_pixels
+from dacl.analysis.pixels import draw_pixels
 from dacl.data.grid import to_network
 from dacl.errors import DaclError
 from dacl.training.checkpoint import load_trained

@@ -11,7 +11,7 @@ import tiny_run
 from made_evaluations import frames
 from made_results import base
 
-from dacl.experiments import comparison_files
+from dacl.experiments.comparison import files as comparison_files
 from dacl.metrics.conventions import METRICS
 
 OLD = {f"p{n}": {"RV": 0.5, "LV": 0.5} for n in range(1, 8)}
@@ -175,7 +175,7 @@ def test_a_misspelt_case_leaves_nothing_behind(run_dacl, judged, tmp_path):
 def test_many_runs_are_drawn_by_their_first_seed_and_that_is_said(
     run_dacl, runs, tmp_path, monkeypatch
 ):
-    from dacl.experiments import comparison_cases
+    from dacl.experiments.comparison import cases as comparison_cases
 
     asked = []
     monkeypatch.setattr(

@@ -1,0 +1,1 @@
+"""How far the classes of embedded pixels are apart and how tight they are, in scores, intervals and a picture."""

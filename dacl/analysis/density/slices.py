@@ -1,0 +1,164 @@
+"""Densities of the pixels of one slice, on the scan's own grid: where on the anatomy the sparse fringe lies.
+
+Legend: H and W pixels of the scan, N classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Integer
+from torch.nn.functional import normalize
+
+from dacl.analysis.density.units import Space, as_contrast
+from dacl.contrast.density import multiscale_density
+from dacl.contrast.selection import sparse_end
+from dacl.data.case import SpacingMm
+from dacl.data.grid import network_pixels, to_native_confident, to_network
+from dacl.data.prepared import CaseInfo, PreparedDataset
+from dacl.errors import DaclError
+from dacl.inference.slices import STRIDE
+from dacl.methods.dacl import DensityContrast
+from dacl.training.checkpoint import Trained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceDensity:
+    """One slice of a case as the network sees it."""
+
+    case: str
+    z: int
+    """From 0."""
+    spacing_mm: SpacingMm | None
+    image_HW: Float[np.ndarray, "H W"]
+    truth_HW: Integer[np.ndarray, "H W"]
+    predicted_HW: Integer[np.ndarray, "H W"]
+    density_HW: Float[np.ndarray, "H W"]
+    """Of every pixel among the units of the class it is predicted to be; nan on background, and on a border where the
+    cell of the decoder map that the pixel lies in is predicted to be of another class."""
+    anchor_HW: Bool[np.ndarray, "H W"]
+    """Pixels at the sparse end of their class (Eq. 6), of those with probability above phi."""
+
+
+def choose_slice(
+    dataset: PreparedDataset, cases: list[CaseInfo], case_id: str | None, z: int | None
+) -> tuple[CaseInfo, int]:
+    """The case and slice asked for; without, the middle case, and the middle one of its slices with every class it has.
+
+    Args:
+        dataset: where they lie.
+        cases: labelled ones of the split.
+        case_id: of the dataset, or None.
+        z: from 0, or None.
+
+    Raises:
+        DaclError: no such labelled case of the split, or no such slice.
+    """
+    by_id = {case.id: case for case in cases}
+    if case_id is not None and case_id not in by_id:
+        raise DaclError(
+            f"{case_id!r} is no labelled case of the split",
+            f"its cases: {', '.join(list(by_id)[:6])}{', ...' if len(by_id) > 6 else ''}",
+        )
+    case = cases[len(cases) // 2] if case_id is None else by_id[case_id]
+    truth_ZHW = dataset.read_label(case.id)
+    if z is None:
+        classes = np.array([len(np.unique(truth_HW)) for truth_HW in truth_ZHW])
+        fullest = np.flatnonzero(classes == classes.max())
+        z = int(fullest[len(fullest) // 2])
+    if not 0 <= z < len(truth_ZHW):
+        raise DaclError(
+            f"{case.id} has no slice {z + 1}", f"choose --slice from 1 to {len(truth_ZHW)}"
+        )
+    return case, z
+
+
+@torch.no_grad()
+def slice_density(
+    trained: Trained,
+    dataset: PreparedDataset,
+    case: CaseInfo,
+    z: int,
+    *,
+    space: Space,
+    network: str,
+    device: torch.device,
+) -> SliceDensity:
+    """Predict one slice, and the density of each pixel among the bank and the slice's pixels of its predicted class.
+
+    Of the two, those in which the run seeks neighbours (`contrast.density_from`); anchors are those of Eq. 6, even of a
+    run that draws its anchors at random.
+    """
+    image_config, phi = trained.config.image, trained.config.contrast.phi
+    image_HW = dataset.read_image(case.id)[z]
+    inputs = to_network(image_HW[None], case.spacing_mm, image_config, STRIDE).to(device)
+    seen = as_contrast(trained, space).to(device).eval()
+    output = seen.forward_networks(inputs)[network]
+    probs_BNHW = output.logits_BCHW.float().softmax(dim=1)
+    stride = inputs.shape[-1] // output.features.shape[-1]
+    at_cell_NHW = probs_BNHW[0, :, ::stride, ::stride]
+    confidence_HW, class_HW = at_cell_NHW.max(dim=0)
+    contrast = seen.contrast[network]
+    assert isinstance(contrast, DensityContrast)
+    density_HW, anchor_HW = _densities(
+        contrast, output.features[0], class_HW, confidence_HW > phi, seen.classes
+    )
+
+    rows_H, columns_W = network_pixels(image_HW.shape, case.spacing_mm, image_config)
+    at = (rows_H[:, None] // stride, columns_W[None, :] // stride)
+    native, _ = to_native_confident(probs_BNHW, image_HW.shape, case.spacing_mm, image_config, phi)
+    predicted_HW = native[0].cpu().numpy()
+    same = (
+        class_HW.cpu()[at].numpy() == predicted_HW
+    )  # at a border the cell may be of another class
+    shown = same & (predicted_HW > 0)
+    return SliceDensity(
+        case=case.id,
+        z=z,
+        spacing_mm=case.spacing_mm,
+        image_HW=image_HW,
+        truth_HW=dataset.read_label(case.id)[z],
+        predicted_HW=predicted_HW,
+        density_HW=np.where(shown, density_HW.cpu()[at].numpy(), np.nan),
+        anchor_HW=anchor_HW.cpu()[at].numpy() & shown,
+    )
+
+
+def _densities(
+    contrast: DensityContrast,
+    features_FHW: torch.Tensor,
+    class_HW: torch.Tensor,
+    sure_HW: torch.Tensor,
+    classes: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Density of every foreground cell, and whether it is an anchor, on the grid of the decoder map."""
+    config, bank = contrast.config, contrast.bank
+    density_HW = torch.full(class_HW.shape, torch.nan, device=class_HW.device)
+    anchor_HW = torch.zeros_like(class_HW, dtype=torch.bool)
+    for n in range(1, classes):
+        mine_HW = class_HW == n
+        count = int(mine_HW.sum())
+        if count == 0:
+            continue
+        units_1MD = normalize(contrast.head(features_FHW.movedim(0, -1)[mine_HW].float()), dim=-1)[
+            None
+        ]
+        # Eq. 3: neighbours are sought where this run seeks them
+        written_1L = bank.valid_CL[n - 1][None] & (config.density_from != "batch")
+        mine_1M = torch.full((1, count), config.density_from != "bank", device=class_HW.device)
+        density_1M = multiscale_density(
+            units_1MD,
+            torch.cat([bank.features_CLD[n - 1][None], units_1MD], dim=1),
+            torch.cat([written_1L, mine_1M], dim=1),
+            config.scales,
+            self_offset=None if config.density_from == "bank" else bank.length,
+        )
+        sure_1M = sure_HW[mine_HW][None]
+        sure_1 = sure_1M.sum(dim=1)
+        share_1 = (sure_1 * config.max_fraction).long().clamp(min=2).minimum(sure_1 // 2)
+        chosen = sparse_end(density_1M, sure_1M, share_1, config.anchors)
+        marks_M = torch.zeros(count, dtype=torch.bool, device=class_HW.device)
+        marks_M[chosen.index_CM[0][chosen.valid_CM[0]]] = True
+        density_HW[mine_HW] = density_1M[0]
+        anchor_HW[mine_HW] = marks_M
+    return density_HW, anchor_HW

@@ -1,0 +1,1 @@
+"""Segmentations of several runs beside the truth, as papers print them."""

@@ -1,0 +1,57 @@
+"""The volumes that differ most between two sides, and in which class."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from dacl.experiments.case_scores import CaseScores, defined_mean
+from dacl.experiments.comparison.signed_rank import DECIMALS
+
+MOVED = 3
+"""Cases shown in either direction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedCase:
+    """A volume that the side changed: foreground means over seeds, and the class that changed most."""
+
+    case: str
+    patient: str
+    reference: float
+    side: float
+    class_name: str
+    class_reference: float
+    class_side: float
+
+
+def moved_cases(
+    cases: CaseScores,
+    side_SVC: Float[np.ndarray, "S V C"],
+    reference_TVC: Float[np.ndarray, "T V C"],
+    better: float,
+) -> tuple[tuple[MovedCase, ...], tuple[MovedCase, ...]]:
+    """The volumes that were improved most and those worsened most, at most `MOVED` of each, most first.
+
+    Args:
+        cases: which volumes and classes these are.
+        side_SVC: NaN in a cell is NaN in all runs of both sides.
+        reference_TVC: likewise.
+        better: 1 where higher values are better, -1 where lower ones are.
+    """
+    side_VC, reference_VC = side_SVC.mean(axis=0), reference_TVC.mean(axis=0)
+    side_V, reference_V = defined_mean(side_VC.T), defined_mean(reference_VC.T)
+    gain_V = np.round(better * (side_V - reference_V), DECIMALS)
+
+    def moved(v: int) -> MovedCase:
+        c = int(np.nanargmax(np.abs(side_VC[v] - reference_VC[v])))
+        return MovedCase(
+            case=cases.cases[v], patient=cases.patients[v],
+            reference=float(reference_V[v]), side=float(side_V[v]),
+            class_name=cases.classes[c],
+            class_reference=float(reference_VC[v, c]), class_side=float(side_VC[v, c]),
+        )  # fmt: skip
+
+    up = sorted(np.flatnonzero(gain_V > 0), key=lambda v: (-gain_V[v], cases.cases[v]))[:MOVED]
+    down = sorted(np.flatnonzero(gain_V < 0), key=lambda v: (gain_V[v], cases.cases[v]))[:MOVED]
+    return tuple(moved(int(v)) for v in up), tuple(moved(int(v)) for v in down)

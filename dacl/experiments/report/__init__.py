@@ -1,0 +1,1 @@
+"""What an HTML report holds, gathered from run folders."""
