@@ -109,6 +109,7 @@ def density(
         console.emit_json(
             {
                 "protocol": found.protocol, "provenance": found.provenance, "classes": classes,
+                "slice": found.slice_.summary(),
                 "notes": found.notes, "files": files,
             }
         )  # fmt: skip
@@ -130,6 +131,11 @@ def _show(found: DensityAnalysis, files: list[Path]) -> None:
     synthetic = " (synthetic)" if found.synthetic else ""
     title = f"{found.dataset}{synthetic}: {found.label}, {found.space}, {found.protocol['batches']} training batches"
     console.table(columns, rows, title=title, right=columns[1:])
+    pixels, where = found.slice_.summary(), found.protocol["slice"]
+    console.say(
+        f"{where['case']}, slice {where['slice']}: {pixels['wrong_anchors']} of {pixels['anchors']} anchor pixels are of "
+        f"another class in truth, and {pixels['wrong_predicted']} of {pixels['predicted']} of the predicted foreground"
+    )
     for note in found.notes:
         console.say(note, style="dim")
     for file in files:

@@ -44,6 +44,8 @@ def test_as_typed_with_nothing_else(run_dacl, run: Path) -> None:
     assert document["protocol"]["slice"]["evaluated_on"] == "test"
     assert document["provenance"]["checkpoint"] == "best.pt"
     assert set(document["classes"]) == set(tiny_run.CLASSES[1:])
+    assert document["slice"]["wrong_anchors"] <= document["slice"]["anchors"]
+    assert f"of {document['slice']['anchors']} anchor pixels" in outcome.out
     assert "(synthetic)" in outcome.out
     assert "compactness" in outcome.out
 

@@ -274,6 +274,7 @@ def write_density_analysis(analysis: DensityAnalysis, out: Path) -> list[Path]:
         "protocol": analysis.protocol,
         "provenance": analysis.provenance,
         "classes": {found.name: found.summary() for found in analysis.classes},
+        "slice": analysis.slice_.summary(),
         "notes": list(analysis.notes),
     }
     write_json(written[-1], content)

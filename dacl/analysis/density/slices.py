@@ -39,6 +39,17 @@ class SliceDensity:
     anchor_HW: Bool[np.ndarray, "H W"]
     """Pixels at the sparse end of their class (Eq. 6), of those with probability above phi."""
 
+    def summary(self) -> dict[str, int]:
+        """Pixels of the scan: anchors and all of the predicted foreground, and how many of each are of another class."""
+        wrong_HW = self.predicted_HW != self.truth_HW
+        predicted_HW = self.predicted_HW > 0
+        return {
+            "anchors": int(self.anchor_HW.sum()),
+            "wrong_anchors": int((self.anchor_HW & wrong_HW).sum()),
+            "predicted": int(predicted_HW.sum()),
+            "wrong_predicted": int((predicted_HW & wrong_HW).sum()),
+        }
+
 
 def choose_slice(
     dataset: PreparedDataset, cases: list[CaseInfo], case_id: str | None, z: int | None

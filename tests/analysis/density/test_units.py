@@ -179,6 +179,19 @@ def test_neighbours_in_a_slice_are_sought_where_the_run_seeks_them(
     assert anchor.sum() == 2  # never more than half
 
 
+def test_the_errors_of_a_slice_are_counted(trained, dataset):
+    found = on_slice(trained, dataset)
+    counts = found.summary()
+    right = {"anchors": 0, "wrong_anchors": 0, "predicted": 0, "wrong_predicted": 0}
+    for y, x in np.ndindex(found.truth_HW.shape):
+        wrong = found.truth_HW[y, x] != found.predicted_HW[y, x]
+        for key, there in (("anchors", found.anchor_HW), ("predicted", found.predicted_HW > 0)):
+            right[key] += int(there[y, x])
+            right[f"wrong_{key}"] += int(there[y, x] and wrong)
+    assert counts == right
+    assert counts["predicted"] > counts["anchors"] > 0
+
+
 def test_a_slice_is_predicted_as_everywhere_else(trained, dataset):
     from dacl.inference.slices import predict_volume
 
