@@ -133,8 +133,8 @@ def _show(found: DensityAnalysis, files: list[Path]) -> None:
     console.table(columns, rows, title=title, right=columns[1:])
     pixels, where = found.slice_.summary(), found.protocol["slice"]
     console.say(
-        f"{where['case']}, slice {where['slice']}: {pixels['wrong_anchors']} of {pixels['anchors']} anchor pixels are of "
-        f"another class in truth, and {pixels['wrong_predicted']} of {pixels['predicted']} of the predicted foreground"
+        f"{where['case']}, slice {where['slice']}: {pixels['wrong_anchors']} of {pixels['anchors']} anchor pixels are "
+        f"of another class in truth, of the predicted foreground {pixels['wrong_predicted']} of {pixels['predicted']}"
     )
     for note in found.notes:
         console.say(note, style="dim")

@@ -40,7 +40,7 @@ class SliceDensity:
     """Pixels at the sparse end of their class (Eq. 6), of those with probability above phi."""
 
     def summary(self) -> dict[str, int]:
-        """Pixels of the scan: anchors and all of the predicted foreground, and how many of each are of another class."""
+        """Anchor pixels, pixels of the predicted foreground, and how many of each are of another class in truth."""
         wrong_HW = self.predicted_HW != self.truth_HW
         predicted_HW = self.predicted_HW > 0
         return {

@@ -189,7 +189,7 @@ def test_the_errors_of_a_slice_are_counted(trained, dataset):
             right[key] += int(there[y, x])
             right[f"wrong_{key}"] += int(there[y, x] and wrong)
     assert counts == right
-    assert counts["predicted"] > counts["anchors"] > 0
+    assert counts["predicted"] > counts["wrong_predicted"] > 0
 
 
 def test_a_slice_is_predicted_as_everywhere_else(trained, dataset):
