@@ -101,14 +101,15 @@ def table(
         header: whether to show the headings.
         to: the console, stdout by default.
     """
-    grid = Table(
-        title=title or None, title_justify="left", box=None, pad_edge=False, show_header=header
-    )
+    console = to or out
+    if title:  # a title of the table itself would be broken to the table's width
+        console.print(Text(title, style="italic"), soft_wrap=True)
+    grid = Table(box=None, pad_edge=False, show_header=header)
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         grid.add_row(*("-" if cell is None else str(cell) for cell in row))
-    (to or out).print(grid)
+    console.print(grid)
 
 
 class FindingLike(Protocol):
