@@ -34,8 +34,7 @@ class SliceDensity:
     truth_HW: Integer[np.ndarray, "H W"]
     predicted_HW: Integer[np.ndarray, "H W"]
     density_HW: Float[np.ndarray, "H W"]
-    """Of every pixel among the units of the class it is predicted to be; nan on background, and on a border where the
-    cell of the decoder map that the pixel lies in is predicted to be of another class."""
+    """Of every pixel among the units of the class it is predicted to be; nan on background."""
     anchor_HW: Bool[np.ndarray, "H W"]
     """Pixels at the sparse end of their class (Eq. 6), of those with probability above phi."""
 
@@ -111,27 +110,26 @@ def slice_density(
     confidence_HW, class_HW = at_cell_NHW.max(dim=0)
     contrast = seen.contrast[network]
     assert isinstance(contrast, DensityContrast)
-    density_HW, anchor_HW = _densities(
-        contrast, output.features[0], class_HW, confidence_HW > phi, seen.classes
-    )
 
     rows_H, columns_W = network_pixels(image_HW.shape, case.spacing_mm, image_config)
     at = (rows_H[:, None] // stride, columns_W[None, :] // stride)
     native, _ = to_native_confident(probs_BNHW, image_HW.shape, case.spacing_mm, image_config, phi)
-    predicted_HW = native[0].cpu().numpy()
-    same = (
-        class_HW.cpu()[at].numpy() == predicted_HW
-    )  # at a border the cell may be of another class
-    shown = same & (predicted_HW > 0)
+    predicted_HW = native[0].cpu()
+    # At a border a pixel may be predicted to be of another class than the cell of the decoder map that it lies in.
+    shown_NHW = torch.zeros((seen.classes, *class_HW.shape), dtype=torch.bool)
+    shown_NHW[predicted_HW.long(), at[0], at[1]] = True
+    density_NHW, anchor_HW = _densities(
+        contrast, output.features[0], class_HW, confidence_HW > phi, shown_NHW.to(device)
+    )
     return SliceDensity(
         case=case.id,
         z=z,
         spacing_mm=case.spacing_mm,
         image_HW=image_HW,
         truth_HW=dataset.read_label(case.id)[z],
-        predicted_HW=predicted_HW,
-        density_HW=np.where(shown, density_HW.cpu()[at].numpy(), np.nan),
-        anchor_HW=anchor_HW.cpu()[at].numpy() & shown,
+        predicted_HW=predicted_HW.numpy(),
+        density_HW=density_NHW.cpu()[predicted_HW.long(), at[0], at[1]].numpy(),
+        anchor_HW=(anchor_HW.cpu()[at] & (class_HW.cpu()[at] == predicted_HW)).numpy(),
     )
 
 
@@ -140,36 +138,58 @@ def _densities(
     features_FHW: torch.Tensor,
     class_HW: torch.Tensor,
     sure_HW: torch.Tensor,
-    classes: int,
+    shown_NHW: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Density of every foreground cell, and whether it is an anchor, on the grid of the decoder map."""
+    """On the grid of the decoder map, density of every cell among the units of each class, and which are anchors.
+
+    The units of a class are the cells predicted to be of it. Other cells of which a pixel is shown as of the class are
+    held against those units; all others, and background, are nan.
+    """
     config, bank = contrast.config, contrast.bank
-    density_HW = torch.full(class_HW.shape, torch.nan, device=class_HW.device)
+    density_NHW = torch.full(shown_NHW.shape, torch.nan, device=class_HW.device)
     anchor_HW = torch.zeros_like(class_HW, dtype=torch.bool)
-    for n in range(1, classes):
+    for n in range(1, len(shown_NHW)):
         mine_HW = class_HW == n
-        count = int(mine_HW.sum())
-        if count == 0:
+        others_HW = shown_NHW[n] & ~mine_HW
+        if not (mine_HW | others_HW).any():
             continue
-        units_1MD = normalize(contrast.head(features_FHW.movedim(0, -1)[mine_HW].float()), dim=-1)[
-            None
-        ]
-        # Eq. 3: neighbours are sought where this run seeks them
-        written_1L = bank.valid_CL[n - 1][None] & (config.density_from != "batch")
-        mine_1M = torch.full((1, count), config.density_from != "bank", device=class_HW.device)
-        density_1M = multiscale_density(
-            units_1MD,
-            torch.cat([bank.features_CLD[n - 1][None], units_1MD], dim=1),
-            torch.cat([written_1L, mine_1M], dim=1),
-            config.scales,
-            self_offset=None if config.density_from == "bank" else bank.length,
+        units_1MD, others_1MD = (
+            normalize(contrast.head(features_FHW.movedim(0, -1)[cells_HW].float()), dim=-1)[None]
+            for cells_HW in (mine_HW, others_HW)
         )
-        sure_1M = sure_HW[mine_HW][None]
-        sure_1 = sure_1M.sum(dim=1)
-        share_1 = (sure_1 * config.max_fraction).long().clamp(min=2).minimum(sure_1 // 2)
-        chosen = sparse_end(density_1M, sure_1M, share_1, config.anchors)
-        marks_M = torch.zeros(count, dtype=torch.bool, device=class_HW.device)
-        marks_M[chosen.index_CM[0][chosen.valid_CM[0]]] = True
-        density_HW[mine_HW] = density_1M[0]
-        anchor_HW[mine_HW] = marks_M
-    return density_HW, anchor_HW
+        # Eq. 3: neighbours are sought where this run seeks them.
+        everywhere_1KD = torch.cat([bank.features_CLD[n - 1][None], units_1MD], dim=1)
+        there_1K = torch.cat(
+            [
+                bank.valid_CL[n - 1][None] & (config.density_from != "batch"),
+                torch.full(
+                    units_1MD.shape[:2], config.density_from != "bank", device=class_HW.device
+                ),
+            ],
+            dim=1,
+        )
+        density_1M = multiscale_density(
+            units_1MD, everywhere_1KD, there_1K, config.scales,
+            self_offset=None if config.density_from == "bank" else bank.length,
+        )  # fmt: skip
+        density_NHW[n][mine_HW] = density_1M[0]
+        if there_1K.any():
+            density_NHW[n][others_HW] = multiscale_density(
+                others_1MD, everywhere_1KD, there_1K, config.scales
+            )[0]
+        if mine_HW.any():
+            anchor_HW[mine_HW] = _sparse(density_1M, sure_HW[mine_HW][None], contrast)
+    return density_NHW, anchor_HW
+
+
+def _sparse(
+    density_1M: torch.Tensor, sure_1M: torch.Tensor, contrast: DensityContrast
+) -> torch.Tensor:
+    """Which units Eq. 6 takes as anchors: as many as a batch of them would give."""
+    config = contrast.config
+    sure_1 = sure_1M.sum(dim=1)
+    share_1 = (sure_1 * config.max_fraction).long().clamp(min=2).minimum(sure_1 // 2)
+    chosen = sparse_end(density_1M, sure_1M, share_1, config.anchors)
+    marks_M = torch.zeros_like(sure_1M[0])
+    marks_M[chosen.index_CM[0][chosen.valid_CM[0]]] = True
+    return marks_M

@@ -149,8 +149,7 @@ def test_a_slice_has_densities_on_its_foreground_alone(trained, dataset, space):
     found = on_slice(trained, dataset, space=space)
     assert found.density_HW.shape == found.image_HW.shape == tiny_run.SHAPE[1:]
     known = ~np.isnan(found.density_HW)
-    assert known.any()
-    assert not known[found.predicted_HW == 0].any()
+    np.testing.assert_array_equal(known, found.predicted_HW > 0)
     assert (np.abs(found.density_HW[known]) <= 1 + 1e-6).all()
     assert not (found.anchor_HW & ~known).any()
 
@@ -168,15 +167,36 @@ def test_neighbours_in_a_slice_are_sought_where_the_run_seeks_them(
     contrast.bank.insert(torch.stack([e, e])[None], torch.ones(1, 2), torch.ones(1, 2).bool())
     # In one row of four cells: two along e, two along f; all are of the class and sure.
     features_FHW = torch.stack([e, e, f, f], dim=1)[:, None]
-    density, anchor = density_map._densities(
-        contrast, features_FHW, torch.ones(1, 4).long(), torch.ones(1, 4).bool(), 2
+    everywhere = torch.ones(2, 1, 4).bool()
+    (background, density), anchor = density_map._densities(
+        contrast, features_FHW, torch.ones(1, 4).long(), torch.ones(1, 4).bool(), everywhere
     )
+    assert background.isnan().all()
     # The nearest two of a cell along e, itself apart: the bank's two, else its like and one across; along f: its like
     # where the slice counts, and one across.
     along_e = 1.0 if bank_counts else 0.5
     along_f = 0.5 if slice_counts else 0.0
     np.testing.assert_allclose(density, [[along_e, along_e, along_f, along_f]], atol=1e-6)
     assert anchor.sum() == 2  # never more than half
+
+
+def test_a_pixel_on_a_border_is_held_against_the_units_of_its_own_class():
+    config = ContrastConfig(density_from="batch", scales=(2,), bank_size=0, projection_dim=3)
+    contrast = DensityContrast(config, 3, 3, torch.Generator())
+    contrast.head = torch.nn.Identity()
+    e, f = torch.eye(3)[:2]
+    features_FHW = torch.stack([e, e, (e + f), f], dim=1)[:, None]
+    cells = torch.tensor([[1, 1, 2, 2]])
+    shown = torch.zeros(3, 1, 4, dtype=torch.bool)
+    shown[1, 0, :3] = shown[2, 0, 2:] = True  # the third cell has pixels of both classes
+    density, anchor = density_map._densities(
+        contrast, features_FHW, cells, torch.zeros(1, 4).bool(), shown
+    )
+    half = 0.5**0.5
+    np.testing.assert_allclose(density[1, 0, :3], [1, 1, half], atol=1e-6)
+    assert density[1, 0, 3].isnan()
+    np.testing.assert_allclose(density[2, 0, 2:], [half, half], atol=1e-6)
+    assert not anchor.any()  # nothing is sure
 
 
 def test_the_errors_of_a_slice_are_counted(trained, dataset):
