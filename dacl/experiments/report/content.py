@@ -34,6 +34,8 @@ def gather(
     if find_spec("PIL") is None:
         raise DaclError("a report needs Pillow, which is not installed", "pip install matplotlib")
     opened = open_runs(paths, request)
+    if not request.force:
+        _refuse(run_subjects.unlike(opened))
     bar = _Bar(progress, opened, request)
     subjects = []
     for run in opened:
@@ -41,16 +43,21 @@ def gather(
         if run.summary is None:
             bar.passed(len(run.cases))
     mixture = run_subjects.mixture(subjects)
-    if mixture and not request.force:
-        raise DaclError(
-            f"these runs were not measured alike: {'; '.join(mixture)}",
-            "report runs of one protocol together, or add --force to have the page say so at its top",
-        )
+    if not request.force:
+        _refuse(mixture)
     drawn = draw_cases(subjects, request.network, bar)
     bar.passed(len(drawn.cases))
     embedded = embed(subjects, request, bar.part)
     bar.done()
     return _report(subjects, drawn, embedded, mixture, request)
+
+
+def _refuse(differences: Sequence[str]) -> None:
+    if differences:
+        raise DaclError(
+            f"these runs were not measured alike: {'; '.join(differences)}",
+            "report runs of one protocol together, or add --force to have the page say so at its top",
+        )
 
 
 class _Bar:

@@ -90,6 +90,33 @@ def open_runs(paths: Sequence[Path], request: ReportRequest) -> list[Opened]:
     return opened
 
 
+def unlike(opened: Sequence[Opened]) -> list[str]:
+    """What the checkpoints alone tell to be of different protocols, before minutes are spent on evaluating them.
+
+    `mixture` compares the whole protocols once they are there.
+    """
+
+    def known(run: Opened) -> dict[str, str]:
+        meta = run.judged.trained.meta
+        return {
+            "dataset": f"{meta.dataset_name} {meta.dataset_fingerprint[:7]}",
+            "intensity rule": meta.intensity,
+            "split": f"{meta.split_name} {meta.split_hash[:7]}",
+            "labelled patients": str(len(meta.labeled_patients)),
+            "checkpoint": run.judged.trained.rule,
+        }
+
+    first, *others = opened
+    own = known(first)
+    found = {
+        other.name: [f"{key}: {own[key]} != {value}" for key, value in known(other).items() if value != own[key]]
+        for other in others
+    }  # fmt: skip
+    return [
+        f"{first.name} and {name}, {'; '.join(lines)}" for name, lines in found.items() if lines
+    ]
+
+
 def short_names(checkpoints: Sequence[Path]) -> list[str]:
     """The shortest end of each path that tells the runs apart: the folder, more of it, or the file too."""
     same_folder = len({path.parent for path in checkpoints}) < len(checkpoints)

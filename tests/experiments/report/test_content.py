@@ -121,6 +121,8 @@ def test_runs_of_other_data_are_refused_unless_forced(
     with pytest.raises(DaclError, match="not measured alike") as refused:
         gather([runs[1], stranger], PLAIN)
     assert "--force" in refused.value.hint
+    assert "stranger, dataset: blocks" in refused.value.message
+    assert not (stranger / "evaluation").exists()  # refused before any evaluation
     report = gather([runs[1], stranger], ReportRequest(device="cpu", embeddings=False, force=True))
     (line,) = report.mixture
     assert line.startswith(
