@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dacl.experiments.launch import Machine, Outcome
     from dacl.experiments.measured import RowResult
     from dacl.experiments.sweep import Panel
-    from dacl.experiments.tables import Table
+    from dacl.table import Table
 
 TABLE = "The table"
 STOPPING = "stopping: each run saves after its step; once more to stop at once"

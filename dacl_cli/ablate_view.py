@@ -14,7 +14,7 @@ from dacl_cli.train_view import duration
 if TYPE_CHECKING:
     from dacl.experiments.cells import Cell, Status
     from dacl.experiments.launch import Doing, Progress
-    from dacl.experiments.tables import Table
+    from dacl.table import Table
 
 COLUMNS = ("cell", "state", "step", "val Dice", "elapsed", "left")
 # Of a table that is too wide for a terminal; they stand in the files.

@@ -35,7 +35,8 @@ from dacl.experiments.table_notes import (
     runs_cell,
     spread_cells,
 )
-from dacl.experiments.tables import Table, title_of
+from dacl.experiments.tables import title_of
+from dacl.table import Table
 
 __all__ = [
     "AblationTable", "RowResult", "RunResult", "ablation_table", "read_run", "write_ablation",

@@ -20,11 +20,12 @@ from dacl.experiments.case_figure import Column, draw_columns
 from dacl.experiments.folders import evaluation_name
 from dacl.experiments.judged import Judged, labeled_cases, open_judged
 from dacl.experiments.record import build_summary, write_cases
-from dacl.experiments.tables import Summary, Table, result_table
+from dacl.experiments.tables import Summary, result_table
 from dacl.inference.export import why_no_nifti, write_nifti
 from dacl.metrics.conventions import Convention, convention_named, score_volume
 from dacl.metrics.overlap import dice_per_class
 from dacl.metrics.summary import Row
+from dacl.table import Table
 from dacl.training.device import device_name, precision_name
 
 Report = Callable[[int, int, str], None]

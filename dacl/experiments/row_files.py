@@ -11,8 +11,8 @@ from dacl.analysis.figures import why_no_pictures
 from dacl.data.prepared import write_json
 from dacl.experiments.claims import power_of_row
 from dacl.experiments.measured import METRICS, Comparison, Measured, RowResult
-from dacl.experiments.tables import Table
 from dacl.protocol import provenance
+from dacl.table import Table
 
 FORMAT = 1
 UNITS = {

@@ -27,7 +27,8 @@ from dacl.experiments.table_notes import (
     runs_cell,
     spread_cells,
 )
-from dacl.experiments.tables import Table, title_of
+from dacl.experiments.tables import title_of
+from dacl.table import Table
 
 __all__ = ["Panel", "SweepTable", "panels", "sweep_table", "write_sweep"]
 

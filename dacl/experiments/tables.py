@@ -5,13 +5,13 @@ and then says so in the table.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
 from dacl.errors import DaclError
 from dacl.metrics.summary import FOREGROUND
 from dacl.protocol import Protocol, differences
+from dacl.table import Table
 
 Summary = dict[str, Any]
 """Content of a summary.json."""
@@ -43,48 +43,8 @@ NOTED = ("preset", "steps")
 SHARED_IN_A_ROW = (*NOTED, "config_hash")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Cells of text with a title and notes; None is printed as a dash."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str | None, ...], ...]
-    notes: tuple[str, ...] = ()
-    numbers: frozenset[str] = frozenset(heading for heading, _, _ in COLUMNS.values())
-    """Columns that are aligned to the right."""
-
-    def markdown(self) -> str:
-        """GitHub Markdown, numbers to the right."""
-        lines = [f"**{self.title}**", "", _line(self.columns)]
-        lines.append(_line(["---:" if name in self.numbers else "---" for name in self.columns]))
-        lines += [_line([cell or "-" for cell in row]) for row in self.rows]
-        if self.notes:
-            lines += ["", *(f"- {note}" for note in self.notes)]
-        return "\n".join(lines) + "\n"
-
-    def latex(self) -> str:
-        """A `table` for `booktabs`, notes as comments and as small print."""
-        alignment = "".join("r" if column in self.numbers else "l" for column in self.columns)
-        body = [" & ".join(_tex(cell or "-") for cell in row) + r" \\" for row in self.rows]
-        notes = [r"\par\smallskip\footnotesize " + _tex(". ".join(self.notes)) + "."]
-        return "\n".join(
-            [
-                r"\begin{table}",
-                r"\centering",
-                rf"\caption{{{_tex(self.title)}}}",
-                rf"\begin{{tabular}}{{{alignment}}}",
-                r"\toprule",
-                " & ".join(_tex(column) for column in self.columns) + r" \\",
-                r"\midrule",
-                *body,
-                r"\bottomrule",
-                r"\end{tabular}",
-                *(notes if self.notes else []),
-                r"\end{table}",
-                "",
-            ]
-        )
+NUMBERS = frozenset(heading for heading, _, _ in COLUMNS.values())
+"""Their headings: columns of numbers."""
 
 
 def result_table(summary: Summary) -> Table:
@@ -102,6 +62,7 @@ def result_table(summary: Summary) -> Table:
         columns=("network", "class", *headings, "Dice 95 % CI"),
         rows=tuple(rows),
         notes=(*protocol_lines(summary), *summary["notes"]),
+        numbers=NUMBERS,
     )
 
 
@@ -184,6 +145,7 @@ def comparison_table(
         columns=(axis, "runs", *(heading for heading, _, _ in COLUMNS.values())),
         rows=tuple(rows),
         notes=tuple(notes),
+        numbers=NUMBERS,
     )
 
 
@@ -279,13 +241,3 @@ def title_of(summary: Summary, what: str = "") -> str:
     protocol = summary["protocol"]
     synthetic = " (synthetic)" if protocol["synthetic"] else ""
     return f"{protocol['dataset']}{synthetic}, {protocol['evaluated_on']}: {what or _name(summary)}"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
-
-
-def _tex(text: str) -> str:
-    for character in "&%$#_{}":
-        text = text.replace(character, "\\" + character)
-    return text.replace("±", r"$\pm$")

@@ -1,6 +1,7 @@
-"""What an analysis of clusters leaves behind: clusters.json, clusters.md, the pictures and embeddings.npz."""
+"""What an analysis of clusters leaves behind: the record, tables, pictures and embeddings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,19 @@ def default_folder(paths: Sequence[Path], request: ClusterRequest) -> Path:
 def write_cluster_analysis(analysis: ClusterAnalysis, out: Path) -> list[Path]:
     """Write everything into the folder `out`; clusters.json is last. Returns what was written."""
     out.mkdir(parents=True, exist_ok=True)
-    names = ("clusters.png", "clusters.svg", "clusters.md", "embeddings.npz", "clusters.json")
-    png, svg, markdown, npz, json = files = [out / name for name in names]
+    png, svg, markdown, tex = (out / f"clusters.{ending}" for ending in ("png", "svg", "md", "tex"))
+    npz, json = out / "embeddings.npz", out / "clusters.json"
     draw_clusters(
         [png, svg], panels_of(analysis), analysis.class_names,
         title=f"{title_of(analysis)}\n{_counted(analysis)}", columns=_columns(analysis),
     )  # fmt: skip
-    parts = [table.markdown() for table in tables(analysis)]
-    parts.append("\n".join(f"- {line}" for line in (_counted(analysis), *analysis.notes)))
-    markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    first, *others = tables(analysis)
+    written = [replace(first, notes=(_counted(analysis), *analysis.notes)), *others]
+    markdown.write_text("\n".join(table.markdown() for table in written), encoding="utf-8")
+    tex.write_text("\n".join(table.latex() for table in written), encoding="utf-8")
     _write_embeddings(analysis, npz)
     write_json(json, record(analysis))
-    return files
+    return [png, svg, markdown, tex, npz, json]
 
 
 def panels_of(analysis: ClusterAnalysis) -> list[ClusterPanel]:

@@ -1,8 +1,5 @@
 """Cluster scores as tables: by checkpoint, by configuration over its seeds, and by class."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from dacl.analysis.clusters.bootstrap import SeedMean
 from dacl.analysis.clusters.result import (
     DASH,
@@ -14,27 +11,10 @@ from dacl.analysis.clusters.result import (
     shown,
 )
 from dacl.analysis.clusters.scores import SCORES
+from dacl.table import Table
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreTable:
-    """Cells of text; all columns but the first hold numbers."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """GitHub Markdown."""
-
-        def line(cells: Sequence[str]) -> str:
-            return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
-
-        rule = line(["---", *["---:"] * (len(self.columns) - 1)])
-        return "\n".join([f"**{self.title}**", "", line(self.columns), rule, *map(line, self.rows)])
-
-
-def tables(analysis: ClusterAnalysis, *, classes: bool = True) -> list[ScoreTable]:
+def tables(analysis: ClusterAnalysis, *, classes: bool = True) -> list[Table]:
     """Those that say something of this many checkpoints, with or without the classes; arrows point to the better."""
     if len(analysis.checkpoints) == 1:
         return [_of_one(analysis)]
@@ -56,33 +36,33 @@ def title_of(analysis: ClusterAnalysis) -> str:
     )
 
 
-def _of_one(analysis: ClusterAnalysis) -> ScoreTable:
+def _of_one(analysis: ClusterAnalysis) -> Table:
     (found,) = analysis.checkpoints
     rows = []
     for key, score in found.scores.items():
         of_class = score.by_class or (None,) * len(analysis.class_names)
         each = (DASH if one is None else shown(one, key) for one in of_class)
         rows.append((named(key), shown(score.overall, key), *each))
-    return ScoreTable(
+    return _table(
         f"{title_of(analysis)}: {found.label}, [95 % interval over patients]",
         ("score", "all", *analysis.class_names),
         tuple(rows),
     )
 
 
-def _by_checkpoint(analysis: ClusterAnalysis) -> ScoreTable:
+def _by_checkpoint(analysis: ClusterAnalysis) -> Table:
     rows = tuple(
         (named(key), *(shown(found.scores[key].overall, key) for found in analysis.checkpoints))
         for key in SCORES
     )
-    return ScoreTable(
+    return _table(
         f"{title_of(analysis)}, [95 % interval over patients]",
         ("score", *(found.label for found in analysis.checkpoints)),
         rows,
     )
 
 
-def _by_method(analysis: ClusterAnalysis) -> ScoreTable:
+def _by_method(analysis: ClusterAnalysis) -> Table:
     def cell(found: SeedMean, key: str) -> str:
         if found.estimate.value is None:
             return DASH
@@ -91,14 +71,14 @@ def _by_method(analysis: ClusterAnalysis) -> ScoreTable:
             "" if spread is None else f" ± {number(spread, key)}"
         )
 
-    return ScoreTable(
+    return _table(
         "Mean ± standard deviation over seeds",
         ("score", *(f"{m.label} ({_seeds(len(m.scores['silhouette'].by_seed))})" for m in analysis.methods)),
         tuple((named(key), *(cell(m.scores[key], key) for m in analysis.methods)) for key in SCORES),
     )  # fmt: skip
 
 
-def _to_first(analysis: ClusterAnalysis, method: MethodClusters) -> ScoreTable:
+def _to_first(analysis: ClusterAnalysis, method: MethodClusters) -> Table:
     """One configuration minus the first: over patients, and with several seeds over those."""
     found = method.difference_to_first or {}
     seeds = max(len(one.by_seed) for one in found.values())
@@ -115,14 +95,14 @@ def _to_first(analysis: ClusterAnalysis, method: MethodClusters) -> ScoreTable:
     columns = ["score", "difference [95 % over patients]"]
     if seeds > 1:
         columns += ["[95 % over seeds]", *(f"seed {seed}" for seed in found["silhouette"].by_seed)]
-    return ScoreTable(
+    return _table(
         f"{method.label} minus {analysis.methods[0].label}, same pixels and resamples",
         tuple(columns),
         tuple(rows),
     )
 
 
-def _by_class(analysis: ClusterAnalysis) -> list[ScoreTable]:
+def _by_class(analysis: ClusterAnalysis) -> list[Table]:
     """A table per score that classes have of their own: rows are checkpoints."""
     found = []
     for key in SCORES:
@@ -133,9 +113,14 @@ def _by_class(analysis: ClusterAnalysis) -> list[ScoreTable]:
                 rows.append((each.label, *(shown(one, key) for one in of_class)))
         if rows:
             title = f"{named(key)} by class"
-            found.append(ScoreTable(title, ("checkpoint", *analysis.class_names), tuple(rows)))
+            found.append(_table(title, ("checkpoint", *analysis.class_names), tuple(rows)))
     return found
 
 
 def _seeds(count: int) -> str:
     return f"{count} seed{'s' if count > 1 else ''}"
+
+
+def _table(title: str, columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table:
+    """All columns but the first hold numbers."""
+    return Table(title=title, columns=columns, rows=rows, numbers=frozenset(columns[1:]))

@@ -6,7 +6,8 @@ from dacl.experiments.claims import SIGN
 from dacl.experiments.comparison.compared import ClassDifference, Compared, SideDifference
 from dacl.experiments.comparison.metric_words import MetricWords, words_of
 from dacl.experiments.comparison.notes import FORCED, notes
-from dacl.experiments.tables import Table, title_of
+from dacl.experiments.tables import title_of
+from dacl.table import Table
 
 LONGEST_HEADING = 24
 """Characters of a label in a heading."""
