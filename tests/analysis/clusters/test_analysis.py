@@ -130,7 +130,8 @@ def test_progress_goes_up_to_its_end(runs):
 def test_everything_is_written(four, tmp_path):
     files = write_cluster_analysis(four, tmp_path / "out")
     assert {file.name for file in files} == {
-        "clusters.png", "clusters.svg", "clusters.md", "embeddings.npz", "clusters.json",
+        "clusters.png", "clusters.svg", "clusters.md", "clusters.tex", "embeddings.npz",
+        "clusters.json",
     }  # fmt: skip
     assert all(file.stat().st_size > 1000 for file in files)
     document = json.loads((tmp_path / "out" / "clusters.json").read_text())
