@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--split", choices=["val", "test"], default="test")
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--dim", type=float, default=0.45, help="a dim volume is below [0.45]")
     given = parser.parse_args()
     trained = load_trained(given.runs[0], torch.device("cpu"))
     dataset = open_data(trained.meta, trained.path, given.data)
@@ -49,9 +50,17 @@ def main() -> None:
     print("|---|---:|---:|")
     for case in sorted(cases, key=brightness.__getitem__):
         print(f"| {case} | {brightness[case]:.2f} | {100 * dice[case]:.1f} |")
+    print()
+    for what, chosen in (
+        (f"below {given.dim:g}", [case for case in cases if brightness[case] < given.dim]),
+        ("the others", [case for case in cases if brightness[case] >= given.dim]),
+    ):
+        if chosen:
+            average = 100 * np.mean([dice[case] for case in chosen])
+            print(f"{what}: {len(chosen)} volumes, mean Dice {average:.1f} %")
     rho = spearmanr([brightness[case] for case in cases], [dice[case] for case in cases]).statistic
     print(
-        f"\nSpearman's rank correlation {rho:+.2f}; mean Dice {100 * np.mean(list(dice.values())):.1f} %"
+        f"Spearman's rank correlation {rho:+.2f}; mean Dice {100 * np.mean(list(dice.values())):.1f} %"
     )
 
 
