@@ -45,6 +45,21 @@ def run_dacl(capsys):
     return run
 
 
+@pytest.fixture
+def saved_figures(monkeypatch) -> list:
+    """Every matplotlib figure that is saved from here on, in order; saving goes on as ever."""
+    from matplotlib.figure import Figure
+
+    kept, save = [], Figure.savefig
+
+    def keep(figure, *args, **options):
+        kept.append(figure)
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return kept
+
+
 @pytest.fixture(scope="session")
 def real_acdc() -> Path:
     """The folder of real ACDC volumes named by DACL_REAL_DATA; skips without it."""

@@ -136,6 +136,13 @@ class Quiet:
         self.warnings.append((step, text))
 
 
+def trainer_of(data: Path, run_dir: Path, method: str = "cps", **over):
+    """A run that has not begun."""
+    from dacl.training.loop import Trainer
+
+    return Trainer(config(method, **over), PreparedDataset.open(data), run_dir)
+
+
 def train(root: Path, run_dir: Path, settings: Config, should_stop=lambda: False):
     """Run a fresh training; returns the trainer."""
     from dacl.training.loop import Trainer

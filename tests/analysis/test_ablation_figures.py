@@ -2,7 +2,6 @@
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from dacl.analysis.ablation_figures import (
     MARKED,
@@ -18,21 +17,12 @@ from dacl.analysis.ablation_figures import (
 
 
 @pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    kept = []
-    save = Figure.savefig
-
-    def keep(figure, path, **options):
-        kept.append(figure)
-        save(figure, path, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-
+def drawn(saved_figures, tmp_path):
     def draw(what, dots, **options):
         path = tmp_path / "out" / "figure.png"
         what(path, dots, **options)
         assert path.read_bytes().startswith(b"\x89PNG")
-        return kept[-1]
+        return saved_figures[-1]
 
     return draw
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from dacl.analysis.ablation_figures import MARKED, PLAIN
 from dacl.analysis.comparison_figure import DifferencePanel, DifferenceRow, draw_comparison
@@ -30,23 +29,14 @@ def panel(rows=ROWS, *, side="dacl", reference="cps", warning=None):
 
 
 @pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    kept = []
-    save = Figure.savefig
-
-    def keep(figure, path, **options):
-        kept.append(figure)
-        save(figure, path, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-
+def drawn(saved_figures, tmp_path):
     def draw(*panels, title="acdc, test: dacl minus cps", endings=(".png",)):
         paths = [tmp_path / "out" / f"figure{ending}" for ending in endings]
         draw_comparison(
             paths, panels, title=title, unit="difference, points of Dice", interval="95 % interval"
         )
         assert all(path.stat().st_size > 1000 for path in paths)
-        return kept[-1]
+        return saved_figures[-1]
 
     return draw
 

@@ -16,16 +16,8 @@ CLASSES = ("background", "right ventricle", "myocardium", "left ventricle")
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def drawn(saved_figures, tmp_path: Path):
     """Draw and keep the figure."""
-    kept: list[Figure] = []
-    save = Figure.savefig
-
-    def keep(figure: Figure, path: Path, **options: object) -> None:
-        kept.append(figure)
-        save(figure, path, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
 
     def draw(truth: np.ndarray, pred: np.ndarray, names: tuple = CLASSES) -> Figure:
         image = np.linspace(0, 1, truth.size, dtype=np.float32).reshape(truth.shape)
@@ -40,7 +32,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             title="one\ntwo",
         )
         assert path.read_bytes().startswith(b"\x89PNG")
-        return kept[-1]
+        return saved_figures[-1]
 
     return draw
 

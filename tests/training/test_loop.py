@@ -1,6 +1,5 @@
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import h5py
 import pytest
@@ -12,16 +11,12 @@ from dacl.data.prepared import PreparedDataset, case_path
 from dacl.errors import DaclError
 from dacl.training import checkpoint, loop
 from dacl.training.feed import Feed
-from dacl.training.loop import Diverged, Trainer
+from dacl.training.loop import Diverged
 from dacl.training.validation import Validation
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 METHODS = ["supervised", "cps", "dacl"]
 SHORT = {"steps": 6}
-
-
-def trainer_of(data, run_dir, method="cps", **over):
-    return Trainer(tiny.config(method, **over), PreparedDataset.open(data), run_dir)
 
 
 def weights(run_dir):
@@ -90,7 +85,7 @@ def test_validation_patients_are_not_drawn_from(data, monkeypatch, tmp_path):
     monkeypatch.setattr(
         PreparedDataset, "read_image", lambda self, case: read.append(case) or before(self, case)
     )
-    trainer_of(data, tmp_path / "run")
+    tiny.trainer_of(data, tmp_path / "run")
     assert {case[:2] for case in read} == set(tiny.TRAIN)
 
 
@@ -103,7 +98,7 @@ def test_all_patients_labeled(method, data, tmp_path):
 
 def test_more_labeled_patients_than_there_are(data, tmp_path):
     with pytest.raises(DaclError, match="4 labeled patients") as caught:
-        trainer_of(data, tmp_path / "run", labeled=4)
+        tiny.trainer_of(data, tmp_path / "run", labeled=4)
     assert "from 1 to 3" in caught.value.hint
     assert not (tmp_path / "run").exists()
 
@@ -132,7 +127,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(data, tmp_pat
 
 
 def test_two_networks_begin_apart(data, tmp_path):
-    networks = trainer_of(data, tmp_path / "run").method.networks
+    networks = tiny.trainer_of(data, tmp_path / "run").method.networks
     pairs = zip(networks["a"].parameters(), networks["b"].parameters(), strict=True)
     assert any(not torch.equal(a, b) for a, b in pairs)
 
@@ -157,7 +152,7 @@ def test_the_contrast_at_weight_0_leaves_cps_as_it_is(data, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_estimate_leaves_everything_as_it_was(method, data, tmp_path):
-    trainer = trainer_of(data, tmp_path / "run", method)
+    trainer = tiny.trainer_of(data, tmp_path / "run", method)
     trainer.method.train()
     for _ in range(2):
         trainer._train_step()  # banks and momentum are filled
@@ -183,7 +178,7 @@ def test_the_estimate_leaves_everything_as_it_was(method, data, tmp_path):
 
 
 def test_the_plan_counts_patients_volumes_and_slices(data, tmp_path):
-    plan = trainer_of(data, tmp_path / "run", "dacl", labeled=2).plan()
+    plan = tiny.trainer_of(data, tmp_path / "run", "dacl", labeled=2).plan()
     assert (plan.labeled_volumes, plan.labeled_slices) == (4, 8)
     assert (plan.unlabeled_patients, plan.unlabeled_slices, plan.val_patients) == (1, 4, 1)
 
@@ -217,7 +212,7 @@ def breaking(method, at, term):
 )
 def test_a_nan_stops_the_run(at, term, good, data, tmp_path):
     run_dir = tmp_path / "run"
-    trainer = trainer_of(data, run_dir, "dacl")
+    trainer = tiny.trainer_of(data, run_dir, "dacl")
     breaking(trainer.method, at, term)
     with pytest.raises(Diverged) as caught:
         trainer.run(tiny.Quiet())
@@ -235,7 +230,7 @@ def test_a_nan_stops_the_run(at, term, good, data, tmp_path):
 
 
 def test_an_infinite_loss_stops_the_run_too(data, tmp_path):
-    trainer = trainer_of(data, tmp_path / "run", "supervised")
+    trainer = tiny.trainer_of(data, tmp_path / "run", "supervised")
     before = trainer.method.losses
 
     def losses(batch, step):
@@ -250,7 +245,7 @@ def test_an_infinite_loss_stops_the_run_too(data, tmp_path):
 
 def test_no_checkpoint_holds_weights_that_a_nan_gradient_broke(data, tmp_path):
     """A finite loss with a NaN gradient breaks the weights in the very step a checkpoint is due."""
-    trainer = trainer_of(data, tmp_path / "run", "supervised", journal={"validate_every": 50})
+    trainer = tiny.trainer_of(data, tmp_path / "run", "supervised", journal={"validate_every": 50})
     before = trainer.method.losses
 
     def losses(batch, step):
@@ -289,7 +284,7 @@ def test_best_is_judged_by_the_mean_dice_of_network_a(data, tmp_path, monkeypatc
         return Validation(dice, precision={}, recall={})
 
     monkeypatch.setattr(loop, "validate", validation)
-    trainer = trainer_of(data, tmp_path / "run", "cps", optim={"steps": 14})
+    trainer = tiny.trainer_of(data, tmp_path / "run", "cps", optim={"steps": 14})
     summary = trainer.run(tiny.Quiet())
     assert (summary.step, summary.finished) == (14, True)
     assert summary.best == {"step": 8, "dice": pytest.approx(0.5)}
@@ -336,118 +331,3 @@ def test_a_run_learns(data, tmp_path):
     tiny.train(data, tmp_path / "run", settings)
     losses = [r["loss"] for r in tiny.without_wall(tmp_path / "run") if r["kind"] == "train"]
     assert losses[-1] < 0.7 * losses[0]
-
-
-# Resuming what cannot be resumed
-
-
-@pytest.fixture(scope="module")
-def stopped(data, tmp_path_factory):
-    """A run stopped after four steps; read only."""
-    from dacl.training.journal import Journal
-
-    run_dir = tmp_path_factory.mktemp("stopped") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "draw", lambda self: None)
-        listener = tiny.Quiet()
-        trainer = Trainer(tiny.config("cps"), PreparedDataset.open(data), run_dir)
-        trainer.run(listener, lambda: listener.steps[-1] == 4)
-    return run_dir
-
-
-def test_resuming_on_other_data(stopped, data, tmp_path):
-    other = tiny.write_dataset(tmp_path / "other", seed=1)
-    with pytest.raises(DaclError, match=r"was trained on tiny \(fingerprint") as caught:
-        Trainer.resume(stopped, other)
-    assert "--data" in caught.value.hint
-    resplit = tiny.write_dataset(tmp_path / "resplit", train=("p1", "p2"), val=("p3", "p4"))
-    with pytest.raises(DaclError, match="was trained on split phantom"):
-        Trainer.resume(stopped, resplit)
-    copied = tmp_path / "copy"
-    shutil.copytree(data, copied)
-    assert Trainer.resume(stopped, copied).step == 4
-
-
-def test_resuming_a_finished_run(data, tmp_path):
-    tiny.train(data, tmp_path / "run", tiny.config("supervised", optim={"steps": 2}))
-    with pytest.raises(DaclError, match="is finished: 2 of 2 steps") as caught:
-        Trainer.resume(tmp_path / "run")
-    assert "dacl evaluate" in caught.value.hint
-
-
-def test_a_resumed_run_beats_the_best_so_far_or_leaves_it(stopped, tmp_path):
-    run_dir = tmp_path / "run"
-    shutil.copytree(stopped, run_dir)
-    state = checkpoint.load(run_dir / "latest.pt")
-    assert state["best"]["step"] == 4
-    checkpoint.save(run_dir / "latest.pt", {**state, "best": {"step": 4, "dice": 0.99}})
-    before = (run_dir / "best.pt").read_bytes()
-    summary = Trainer.resume(run_dir).run(tiny.Quiet())
-    assert (summary.finished, summary.best) == (True, {"step": 4, "dice": 0.99})
-    assert (run_dir / "best.pt").read_bytes() == before
-
-
-@pytest.mark.parametrize("changed", [("threads", 64), ("precision", "bf16"), ("device", "H200")])
-def test_another_machine_is_said(stopped, tmp_path, changed):
-    shutil.copytree(stopped, tmp_path / "run")
-    state = checkpoint.load(tmp_path / "run" / "latest.pt")
-    machine = {**state["machine"], changed[0]: changed[1]}
-    checkpoint.save(tmp_path / "run" / "latest.pt", {**state, "machine": machine})
-    (note,) = Trainer.resume(tmp_path / "run").notes
-    assert note.startswith(f"{changed[0]}: the run began with {changed[1]}")
-    assert Trainer.resume(stopped).notes == []
-
-
-@pytest.mark.parametrize("drop", ["config", "meta", "method", "rng", "since_log"])
-def test_a_checkpoint_that_lacks_a_part_is_a_readable_error(drop, stopped, tmp_path):
-    shutil.copytree(stopped, tmp_path / "run")
-    state = checkpoint.load(tmp_path / "run" / "latest.pt")
-    del state[drop]
-    checkpoint.save(tmp_path / "run" / "latest.pt", state)
-    with pytest.raises(DaclError):
-        Trainer.resume(tmp_path / "run")
-
-
-def test_data_that_moved_is_named_with_data(stopped, tmp_path):
-    shutil.copytree(stopped, tmp_path / "run")
-    state = checkpoint.load(tmp_path / "run" / "latest.pt")
-    state["meta"] |= {"dataset_root": str(tmp_path / "gone"), "dataset_from_run": "../gone"}
-    checkpoint.save(tmp_path / "run" / "latest.pt", state)
-    with pytest.raises(DaclError) as caught:
-        Trainer.resume(tmp_path / "run")
-    assert "--data" in caught.value.hint
-
-
-def test_data_is_found_from_another_folder(data, tmp_path, monkeypatch):
-    """The path as it was typed no longer leads there; the path from the run's folder does."""
-    shutil.copytree(data, tmp_path / "work" / "data")
-    monkeypatch.chdir(tmp_path / "work")
-    trainer = trainer_of(Path("data"), Path("run"), "supervised", optim=SHORT)
-    trainer.run(tiny.Quiet(), lambda: True)
-    monkeypatch.chdir(tmp_path)
-    assert Trainer.resume(Path("work/run")).step == 1
-
-
-def test_what_happens_between_building_and_running_does_not_matter(data, tmp_path):
-    settings = tiny.config("supervised", optim=SHORT)
-    tiny.train(data, tmp_path / "one", settings)
-    trainer = trainer_of(data, tmp_path / "two", "supervised", optim=SHORT)
-    torch.rand(1)
-    trainer.run(tiny.Quiet())
-    tiny.assert_same_run(tmp_path / "one", tmp_path / "two")
-
-
-def test_going_on_from_best_where_there_is_no_latest_yet(data, stopped, tmp_path):
-    """Killed between the first best.pt and the first latest.pt: the same state under another name."""
-    shutil.copytree(stopped, tmp_path / "run")
-    (tmp_path / "run" / "latest.pt").rename(tmp_path / "run" / "best.pt")
-    assert Trainer.resume(tmp_path / "run").step == Trainer.resume(stopped).step
-
-
-def test_a_failure_while_building_is_not_blamed_on_the_checkpoint(stopped, monkeypatch):
-    def out_of_memory(*_: object, **__: object) -> None:
-        raise RuntimeError("CUDA out of memory")
-
-    monkeypatch.setattr("dacl.training.loop.Feed", out_of_memory)
-    with pytest.raises(RuntimeError, match="CUDA out of memory"):
-        Trainer.resume(stopped)

@@ -4,7 +4,6 @@ import math
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from dacl.palette import class_ink
 from dacl.training.health import COLLAPSED_AGREEMENT, DOMINANT_SHARE
@@ -68,22 +67,15 @@ def dacl():
 
 
 @pytest.fixture
-def drawn(monkeypatch, tmp_path):
+def drawn(saved_figures, tmp_path):
     """Draw and keep the figure."""
-    kept, save = [], Figure.savefig
-
-    def keep(figure, *args, **options):
-        kept.append(figure)
-        save(figure, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
 
     def draw(records):
         (tmp_path / "progress.partial.png").write_bytes(b"of a kill")
         draw_progress(records, tmp_path / "progress.png")
         assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
         assert not (tmp_path / "progress.partial.png").exists()
-        return kept[-1]
+        return saved_figures[-1]
 
     return draw
 

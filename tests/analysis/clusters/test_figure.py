@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from PIL import Image
 
 from dacl.analysis.clusters.figure import ClusterPanel, best_columns, draw_clusters
@@ -29,20 +28,11 @@ def panel(n=200, classes=4, title="dacl, sampling=random seed 0", seed=0):
 
 
 @pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    kept = []
-    save = Figure.savefig
-
-    def keep(figure, path, **options):
-        kept.append(figure)
-        save(figure, path, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-
+def drawn(saved_figures, tmp_path):
     def draw(panels, names=NAMES, **options):
         paths = [tmp_path / "out" / "clusters.png", tmp_path / "out" / "clusters.svg"]
         draw_clusters(paths, panels, names, title=TITLE, **options)
-        return kept[-1], *paths
+        return saved_figures[-1], *paths
 
     return draw
 

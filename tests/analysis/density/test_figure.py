@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from dacl.analysis.density.figure import ANCHOR, KEY, draw_slice, draw_units, principal_plane
 from dacl.analysis.density.slices import SliceDensity
@@ -26,16 +25,9 @@ def made(name: str, units: int, bank: int = 20, seed: int = 0) -> ClassDensity:
 
 
 @pytest.fixture
-def drawn(monkeypatch):
+def drawn(saved_figures):
     """The figure that a call saves."""
-    kept, save = [], Figure.savefig
-
-    def keep(figure, *args, **options):
-        kept.append(figure)
-        save(figure, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return kept
+    return saved_figures
 
 
 @pytest.mark.parametrize("count", [1, 3, 6])

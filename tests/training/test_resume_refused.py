@@ -1,0 +1,128 @@
+"""Runs that cannot be resumed as they are, and what resuming keeps of them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from dacl.data.prepared import PreparedDataset
+from dacl.errors import DaclError
+from dacl.training import checkpoint
+from dacl.training.loop import Trainer
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+SHORT = {"steps": 6}
+
+
+@pytest.fixture(scope="module")
+def stopped(data, tmp_path_factory):
+    """A run stopped after four steps; read only."""
+    from dacl.training.journal import Journal
+
+    run_dir = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "draw", lambda self: None)
+        listener = tiny.Quiet()
+        trainer = Trainer(tiny.config("cps"), PreparedDataset.open(data), run_dir)
+        trainer.run(listener, lambda: listener.steps[-1] == 4)
+    return run_dir
+
+
+def test_resuming_on_other_data(stopped, data, tmp_path):
+    other = tiny.write_dataset(tmp_path / "other", seed=1)
+    with pytest.raises(DaclError, match=r"was trained on tiny \(fingerprint") as caught:
+        Trainer.resume(stopped, other)
+    assert "--data" in caught.value.hint
+    resplit = tiny.write_dataset(tmp_path / "resplit", train=("p1", "p2"), val=("p3", "p4"))
+    with pytest.raises(DaclError, match="was trained on split phantom"):
+        Trainer.resume(stopped, resplit)
+    copied = tmp_path / "copy"
+    shutil.copytree(data, copied)
+    assert Trainer.resume(stopped, copied).step == 4
+
+
+def test_resuming_a_finished_run(data, tmp_path):
+    tiny.train(data, tmp_path / "run", tiny.config("supervised", optim={"steps": 2}))
+    with pytest.raises(DaclError, match="is finished: 2 of 2 steps") as caught:
+        Trainer.resume(tmp_path / "run")
+    assert "dacl evaluate" in caught.value.hint
+
+
+def test_a_resumed_run_beats_the_best_so_far_or_leaves_it(stopped, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(stopped, run_dir)
+    state = checkpoint.load(run_dir / "latest.pt")
+    assert state["best"]["step"] == 4
+    checkpoint.save(run_dir / "latest.pt", {**state, "best": {"step": 4, "dice": 0.99}})
+    before = (run_dir / "best.pt").read_bytes()
+    summary = Trainer.resume(run_dir).run(tiny.Quiet())
+    assert (summary.finished, summary.best) == (True, {"step": 4, "dice": 0.99})
+    assert (run_dir / "best.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("changed", [("threads", 64), ("precision", "bf16"), ("device", "H200")])
+def test_another_machine_is_said(stopped, tmp_path, changed):
+    shutil.copytree(stopped, tmp_path / "run")
+    state = checkpoint.load(tmp_path / "run" / "latest.pt")
+    machine = {**state["machine"], changed[0]: changed[1]}
+    checkpoint.save(tmp_path / "run" / "latest.pt", {**state, "machine": machine})
+    (note,) = Trainer.resume(tmp_path / "run").notes
+    assert note.startswith(f"{changed[0]}: the run began with {changed[1]}")
+    assert Trainer.resume(stopped).notes == []
+
+
+@pytest.mark.parametrize("drop", ["config", "meta", "method", "rng", "since_log"])
+def test_a_checkpoint_that_lacks_a_part_is_a_readable_error(drop, stopped, tmp_path):
+    shutil.copytree(stopped, tmp_path / "run")
+    state = checkpoint.load(tmp_path / "run" / "latest.pt")
+    del state[drop]
+    checkpoint.save(tmp_path / "run" / "latest.pt", state)
+    with pytest.raises(DaclError):
+        Trainer.resume(tmp_path / "run")
+
+
+def test_data_that_moved_is_named_with_data(stopped, tmp_path):
+    shutil.copytree(stopped, tmp_path / "run")
+    state = checkpoint.load(tmp_path / "run" / "latest.pt")
+    state["meta"] |= {"dataset_root": str(tmp_path / "gone"), "dataset_from_run": "../gone"}
+    checkpoint.save(tmp_path / "run" / "latest.pt", state)
+    with pytest.raises(DaclError) as caught:
+        Trainer.resume(tmp_path / "run")
+    assert "--data" in caught.value.hint
+
+
+def test_data_is_found_from_another_folder(data, tmp_path, monkeypatch):
+    """The path as it was typed no longer leads there; the path from the run's folder does."""
+    shutil.copytree(data, tmp_path / "work" / "data")
+    monkeypatch.chdir(tmp_path / "work")
+    trainer = tiny.trainer_of(Path("data"), Path("run"), "supervised", optim=SHORT)
+    trainer.run(tiny.Quiet(), lambda: True)
+    monkeypatch.chdir(tmp_path)
+    assert Trainer.resume(Path("work/run")).step == 1
+
+
+def test_what_happens_between_building_and_running_does_not_matter(data, tmp_path):
+    settings = tiny.config("supervised", optim=SHORT)
+    tiny.train(data, tmp_path / "one", settings)
+    trainer = tiny.trainer_of(data, tmp_path / "two", "supervised", optim=SHORT)
+    torch.rand(1)
+    trainer.run(tiny.Quiet())
+    tiny.assert_same_run(tmp_path / "one", tmp_path / "two")
+
+
+def test_going_on_from_best_where_there_is_no_latest_yet(data, stopped, tmp_path):
+    """Killed between the first best.pt and the first latest.pt: the same state under another name."""
+    shutil.copytree(stopped, tmp_path / "run")
+    (tmp_path / "run" / "latest.pt").rename(tmp_path / "run" / "best.pt")
+    assert Trainer.resume(tmp_path / "run").step == Trainer.resume(stopped).step
+
+
+def test_a_failure_while_building_is_not_blamed_on_the_checkpoint(stopped, monkeypatch):
+    def out_of_memory(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr("dacl.training.loop.Feed", out_of_memory)
+    with pytest.raises(RuntimeError, match="CUDA out of memory"):
+        Trainer.resume(stopped)
