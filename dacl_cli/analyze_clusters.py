@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dacl_cli import console
+from dacl_cli import console, options
+from dacl_cli.options import LOOKED_AT, MACHINE, WRITTEN
 from dacl_cli.outputs import writable
 
 if TYPE_CHECKING:
     from dacl.analysis.clusters.result import ClusterAnalysis
 
-LOOKED_AT = "What is looked at"
-WRITTEN = "What is written"
-MACHINE = "The machine"
 WIDEST = 4
 """Checkpoints whose every class is printed; of more the file tells."""
 
@@ -41,13 +39,8 @@ def clusters(
             rich_help_panel=LOOKED_AT,
         ),
     ] = "features",
-    network: Annotated[
-        Literal["a", "b"], typer.Option(help="Which network.", rich_help_panel=LOOKED_AT)
-    ] = "a",
-    checkpoint: Annotated[
-        Literal["best", "latest"],
-        typer.Option(help="Which checkpoint of a run folder.", rich_help_panel=LOOKED_AT),
-    ] = "best",
+    network: options.NetworkLookedAt = "a",
+    checkpoint: options.CheckpointLookedAt = "best",
     points: Annotated[
         int,
         typer.Option(
@@ -83,9 +76,7 @@ def clusters(
             rich_help_panel=WRITTEN,
         ),
     ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=WRITTEN)
-    ] = False,
+    json_: options.Json = False,
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"],
         typer.Option(help="Where the networks compute.", rich_help_panel=MACHINE),

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dacl_cli import console
+from dacl_cli import console, options
+from dacl_cli.options import LOOKED_AT, WRITTEN
 from dacl_cli.outputs import writable
 
 if TYPE_CHECKING:
     from dacl.analysis.density.analysis import DensityAnalysis
-
-LOOKED_AT = "What is looked at"
-WRITTEN = "What is written"
-MACHINE = "The machine"
 
 
 def density(
@@ -31,13 +28,8 @@ def density(
             rich_help_panel=LOOKED_AT,
         ),
     ] = "auto",
-    network: Annotated[
-        Literal["a", "b"], typer.Option(help="Which network.", rich_help_panel=LOOKED_AT)
-    ] = "a",
-    checkpoint: Annotated[
-        Literal["best", "latest"],
-        typer.Option(help="Which checkpoint of a run folder.", rich_help_panel=LOOKED_AT),
-    ] = "best",
+    network: options.NetworkLookedAt = "a",
+    checkpoint: options.CheckpointLookedAt = "best",
     batches: Annotated[
         int,
         typer.Option(
@@ -77,13 +69,8 @@ def density(
         Path | None,
         typer.Option(help="Folder. [default: `RUN/analysis/density`]", rich_help_panel=WRITTEN),
     ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=WRITTEN)
-    ] = False,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"],
-        typer.Option(help="Where to compute.", rich_help_panel=MACHINE),
-    ] = "auto",
+    json_: options.Json = False,
+    device: options.Device = "auto",
 ) -> None:
     """Densities of every class with its anchors and keys, over a slice, and over the training.
 

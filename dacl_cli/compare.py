@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dacl.errors import DaclError
-from dacl_cli import console
+from dacl_cli import console, options
+from dacl_cli.options import WRITTEN
 from dacl_cli.outputs import writable
 
 if TYPE_CHECKING:
     from dacl.experiments.comparison.compared import Compared
 
 COMPARED = "What is compared"
-WRITTEN = "What is written"
 PICTURE = "The picture of cases"
 
 
@@ -74,9 +74,7 @@ def compare(
             help="Folder. [default: `comparison` beside the first run]", rich_help_panel=WRITTEN
         ),
     ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=WRITTEN)
-    ] = False,
+    json_: options.Json = False,
     figure: Annotated[
         bool,
         typer.Option(

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dacl.errors import DaclError
-from dacl_cli import console
+from dacl_cli import console, options
+from dacl_cli.options import JUDGED, MACHINE, WRITTEN
 
 if TYPE_CHECKING:
     from dacl.experiments.evaluation import Evaluation
 
-JUDGED = "What is judged"
 MEASURED = "How it is measured"
-WRITTEN = "What is written"
-MACHINE = "The machine"
 
 
 def evaluate(
@@ -27,10 +25,7 @@ def evaluate(
     split: Annotated[
         Literal["val", "test"], typer.Option(help="Cases to judge on.", rich_help_panel=JUDGED)
     ] = "test",
-    checkpoint: Annotated[
-        Literal["best", "latest"],
-        typer.Option(help="Which checkpoint of a run folder.", rich_help_panel=JUDGED),
-    ] = "best",
+    checkpoint: options.CheckpointJudged = "best",
     data: Annotated[
         Path | None,
         typer.Option(
@@ -92,13 +87,8 @@ def evaluate(
             rich_help_panel=WRITTEN,
         ),
     ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=WRITTEN)
-    ] = False,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"],
-        typer.Option(help="Where to compute.", rich_help_panel=MACHINE),
-    ] = "auto",
+    json_: options.Json = False,
+    device: options.Device = "auto",
     precision: Annotated[
         Literal["auto", "fp32", "bf16"],
         typer.Option(help="Networks in bf16 or fp32.", rich_help_panel=MACHINE),

@@ -7,12 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from dacl_cli import console
+from dacl_cli import console, options
+from dacl_cli.options import JUDGED, WRITTEN
 from dacl_cli.outputs import writable
-
-JUDGED = "What is judged"
-WRITTEN = "What is written"
-MACHINE = "The machine"
 
 
 def report(
@@ -26,10 +23,7 @@ def report(
         Literal["val", "test"],
         typer.Option(help="Cases to show and to judge on.", rich_help_panel=JUDGED),
     ] = "test",
-    checkpoint: Annotated[
-        Literal["best", "latest"],
-        typer.Option(help="Which checkpoint of a run folder.", rich_help_panel=JUDGED),
-    ] = "best",
+    checkpoint: options.CheckpointJudged = "best",
     network: Annotated[
         Literal["a", "b", "mean"],
         typer.Option(help="Network that is judged and shown.", rich_help_panel=JUDGED),
@@ -67,10 +61,7 @@ def report(
         bool,
         typer.Option("--json", help="Print what was written as JSON.", rich_help_panel=WRITTEN),
     ] = False,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"],
-        typer.Option(help="Where to compute.", rich_help_panel=MACHINE),
-    ] = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """One HTML file to mail: tables, curves, every slice with its masks, failures, embeddings.
 
