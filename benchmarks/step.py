@@ -11,8 +11,9 @@ import time
 
 import torch
 
-from dacl.config import PRESETS, resolve
+from dacl.config import resolve
 from dacl.methods import METHODS, Batch
+from dacl.presets import PRESETS
 from dacl.training.device import has_fast_bf16, peak_memory_mb, pick_device
 
 

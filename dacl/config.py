@@ -1,4 +1,4 @@
-"""Frozen, validated configurations: presets, TOML in, resolved TOML out.
+"""Frozen, validated configurations: every field, and how a run's values are resolved.
 
 Every value is a field here, once, with its unit and the paper's value. A run is resolved in this order, later wins:
 preset, TOML file, command line. Unknown keys are errors that name the nearest known key.
@@ -7,17 +7,17 @@ preset, TOML file, command line. Unknown keys are errors that name the nearest k
 import difflib
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dacl.errors import DaclError
+from dacl.presets import PRESETS, THREE_D
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+Extent = Annotated[int, Field(ge=16)]
 
 
 class _Frozen(BaseModel):
@@ -27,27 +27,41 @@ class _Frozen(BaseModel):
 
 
 class ImageConfig(_Frozen):
-    """How a slice reaches the network, in training and at inference."""
+    """How a scan reaches the network, in training and at inference."""
 
+    dims: Literal[2, 3] = 2
+    """2: slices and a U-Net. 3: volumes, patches of them and a V-Net."""
     geometry: Literal["resize", "resample"] = "resize"
-    """`resize`: every slice becomes patch_size x patch_size (the published protocol).
-    `resample`: slices are brought to spacing_mm in plane, training draws crops, inference sees the full field."""
+    """`resize`: every slice becomes patch_size x patch_size, every volume volume_shape (the published protocols).
+    `resample`: scans are brought to spacing_mm, training draws crops, inference sees the full field."""
     patch_size: Annotated[int, Field(ge=32, multiple_of=16)] = 256
     """Side of the square that the network sees in training, pixels (paper's ancestors: 256)."""
     spacing_mm: Positive = 1.5
     """In-plane spacing that `resample` brings slices to, mm. Datasets of unknown spacing keep their own grid."""
+    patch_depth: Annotated[int, Field(ge=16, multiple_of=16)] = 64
+    """Slices of a patch. 3D alone."""
+    slice_spacing_mm: Positive = 3.0
+    """Spacing between slices that `resample` brings volumes to, mm. 3D alone."""
+    volume_shape: tuple[Extent, Extent, Extent] = (80, 160, 160)
+    """Slices, rows and columns that `resize` brings whole volumes to (DHC: 80, 160, 160). 3D alone."""
+    foreground_fraction: Fraction = 1 / 3
+    """Share of labelled patches that are centred on a voxel of a random foreground class. 3D alone."""
+    window_overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    """Share of a patch that two neighbouring windows of inference have in common, per axis. 3D alone."""
 
 
 class NetworkConfig(_Frozen):
-    """The 2D U-Net of the ACDC literature (facts: SSL4MIS)."""
+    """The 2D U-Net of the ACDC literature (facts: SSL4MIS), or the V-Net of the 3D literature (facts: UA-MT)."""
 
     width: Annotated[int, Field(ge=4)] = 16
     """Channels at full resolution; doubled at each of the four poolings."""
     dropout: tuple[Fraction, Fraction, Fraction, Fraction, Fraction] = (0.05, 0.1, 0.2, 0.3, 0.5)
-    """Dropout probability of the five encoder stages; the decoder has none."""
+    """Dropout probability of the five encoder stages; the decoder has none. 2D alone."""
+    vnet_dropout: Fraction = 0.5
+    """Dropout probability of the V-Net, at its bottleneck and before its output. 3D alone."""
     shared_encoder: bool = False
     """One encoder with two decoders, the second with transposed convolutions ("such as MC-Net"), instead of two
-    separate networks. Methods of one network have nothing to share."""
+    separate networks. Methods of one network have nothing to share. 2D alone."""
 
 
 class OptimConfig(_Frozen):
@@ -187,7 +201,11 @@ class Config(_Frozen):
     preset: str = "paper"
     """The preset the run started from, or several joined by `+`: `small+literal`."""
     labeled: Annotated[int, Field(ge=1)] = 3
-    """Labelled patients: the first N of the split's published order."""
+    """Labelled patients N: the set that the split publishes for N, else the first N in labeled_order."""
+    labeled_order: Annotated[str, Field(pattern=r"^(split|random:\d+)$")] = "split"
+    """`split`: as published; `random:SEED`: N patients drawn from the train list."""
+    labeled_cases: tuple[str, ...] = ()
+    """Labelled patients by name, instead of either; `labeled` is then their number."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of initialisation, sampling and augmentation."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -203,52 +221,30 @@ class Config(_Frozen):
     contrast: ContrastConfig = ContrastConfig()
     journal: JournalConfig = JournalConfig()
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Config":
+        if self.labeled_cases and self.labeled != len(self.labeled_cases):
+            raise ValueError(
+                f"labeled = {self.labeled}, but labeled_cases names {len(self.labeled_cases)} patients"
+            )
+        if self.labeled_cases and self.labeled_order != "split":
+            raise ValueError("labeled_cases and labeled_order exclude each other")
+        if self.image.dims == 3 and self.network.shared_encoder:
+            raise ValueError("network.shared_encoder needs the U-Net: image.dims = 2")
+        return self
 
-PRESETS: dict[str, dict[str, Any]] = {
-    # The recipe of SSL4MIS that DACL's table presumes: 256x256, 12+12 slices, 30,000 steps. For a GPU.
-    "paper": {},
-    # For a CPU: 1.5 mm in plane, 128x128 crops in training, the full field at inference, 4+4 slices.
-    "small": {
-        "image": {"geometry": "resample", "patch_size": 128, "spacing_mm": 1.5},
-        "optim": {"steps": 3000, "batch_labeled": 4, "batch_unlabeled": 4},
-        "journal": {"log_every": 25, "validate_every": 250, "checkpoint_every": 250},
-    },
-    # The printed equations as near as they can be computed; docs/decisions.md lists each gap that is left.
-    "literal": {
-        "contrast": {
-            "unit": "class",
-            "bank": "shared",
-            "denominator": "decoupled",
-            "reduction": "sum",
-            "positiveness": "inside_attached",
-            "tau_w": 1.0,
-        },
-    },
-    # DGCL (Wang et al., CVPR 2023), from which density and sampling come; docs/decisions.md lists each gap.
-    "dgcl": {
-        "contrast": {
-            "weight": 0.5,
-            "schedule": "constant",
-            "reliability": "entropy",
-            "projection_dim": 256,
-            "sample_cap": 10_000,
-            "max_fraction": 0.5,
-            "anchors": 200,
-            "positives": 100,
-            "negatives_from": "pixels",
-            "density_from": "bank",
-            "bank_size": 10_000,
-            "bank_insert": 1000,
-            "tau": 0.5,
-            "positiveness": "none",
-        },
-    },
-}
-"""Starting points. `paper` and `small` are sizes, the others readings of the contrast: `small+literal` is both."""
 
 UNUSED: dict[str, tuple[str, ...]] = {"supervised": ("cross", "contrast"), "cps": ("contrast",)}
 """Sections that a method does not read: two runs that differ there alone are the same run."""
 
+UNUSED_KEYS: dict[int, tuple[str, ...]] = {
+    2: (
+        "image.dims", "image.patch_depth", "image.slice_spacing_mm", "image.volume_shape",
+        "image.foreground_fraction", "image.window_overlap", "network.vnet_dropout",
+    ),
+    3: ("network.dropout", "network.shared_encoder"),
+}  # fmt: skip
+"""Keys that 2D and 3D runs do not read. `dims` itself tells the one from the other where it is 3."""
 
 SECTIONS: dict[str, list[str]] = {
     name: list(field.annotation.model_fields)
@@ -274,6 +270,7 @@ def resolve(preset: str, *layers: Mapping[str, Any]) -> Config:
         DaclError: unknown preset or key (with the nearest known one), or a value out of range.
     """
     values: dict[str, Any] = {}
+    three_d = any(_dims(layer) == 3 for layer in layers)
     for name in preset.split("+") if isinstance(preset, str) else [preset]:
         if name not in PRESETS:
             raise DaclError(
@@ -281,6 +278,8 @@ def resolve(preset: str, *layers: Mapping[str, Any]) -> Config:
                 f"presets: {', '.join(PRESETS)}; join a size and a reading with +: small+literal",
             )
         values = merge(values, PRESETS[name])
+        if three_d:
+            values = merge(values, THREE_D.get(name, {}))
     values["preset"] = preset
     for layer in layers:
         if layer.get("preset", preset) != preset:
@@ -299,6 +298,11 @@ def resolve(preset: str, *layers: Mapping[str, Any]) -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         raise DaclError(*_explain(error)) from None
+
+
+def _dims(layer: Mapping[str, Any]) -> Any:
+    image = layer.get("image")
+    return image.get("dims") if isinstance(image, Mapping) else None
 
 
 def _explain(error: ValidationError) -> tuple[str, str]:
@@ -339,61 +343,19 @@ def recipe(config: Config) -> dict[str, Any]:
             *UNUSED.get(config.method, ()),
         },
     )
-    return {
+    keyed = {
         f"{key}.{leaf}" if leaf else key: value
         for key, section in values.items()
         for leaf, value in (section if isinstance(section, dict) else {"": section}).items()
     }
+    unused = [*UNUSED_KEYS[config.image.dims]]
+    if not config.labeled_cases:
+        unused.append("labeled_cases")
+    if config.labeled_order == "split":
+        unused.append("labeled_order")
+    return {key: value for key, value in keyed.items() if key not in unused}
 
 
 def config_hash(config: Config) -> str:
     """sha256 of `recipe`."""
     return hashlib.sha256(json.dumps(recipe(config), sort_keys=True).encode()).hexdigest()
-
-
-def parse_assignments(assignments: list[str]) -> dict[str, Any]:
-    """`["contrast.tau=0.2", ...]` -> nested dictionary; values are read as TOML, else as text.
-
-    Raises:
-        DaclError: an item without `=`.
-    """
-    values: dict[str, Any] = {}
-    for item in assignments:
-        key, equals, text = item.partition("=")
-        if not equals:
-            raise DaclError(f"--set {item!r} has no '='", "write --set contrast.tau=0.2")
-        try:
-            value: Any = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        for part in reversed(key.strip().split(".")):
-            value = {part: value}
-        values = merge(values, value)
-    return values
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The nested dictionary of a TOML file.
-
-    Raises:
-        DaclError: the file is missing or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise DaclError(
-            f"no configuration file {path}", "give --config an existing TOML file"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DaclError(f"{path} is not valid TOML: {error}", "mend the line named above") from None
-    except OSError as error:
-        raise DaclError(
-            f"cannot read {path}: {error.strerror}", "give a readable TOML file"
-        ) from None
-
-
-def to_toml(config: Config) -> str:
-    """The resolved configuration as TOML that `read_toml` and `resolve` turn into an equal one."""
-    import tomli_w
-
-    return tomli_w.dumps(config.model_dump(mode="json"))

@@ -114,7 +114,8 @@ def configuration(
     Raises:
         DaclError: an unknown preset, key or file, or a value out of range.
     """
-    from dacl.config import parse_assignments, read_toml, resolve
+    from dacl.config import resolve
+    from dacl.config_text import parse_assignments, read_toml
 
     from_file = read_toml(file) if file else {}
     layers = (from_file, parse_assignments(assignments or []), flags)

@@ -16,7 +16,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from dacl.config import merge, parse_assignments, resolve
+from dacl.config import merge, resolve
+from dacl.config_text import parse_assignments
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.experiments.ablation import Row

@@ -5,19 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dacl.config import (
-    PRESETS,
-    Config,
-    config_hash,
-    known_keys,
-    merge,
-    parse_assignments,
-    read_toml,
-    recipe,
-    resolve,
-    to_toml,
-)
+from dacl.config import Config, config_hash, known_keys, merge, recipe, resolve
+from dacl.config_text import parse_assignments, read_toml, to_toml
 from dacl.errors import DaclError
+from dacl.presets import PRESETS
 
 
 def through_toml(config, path):

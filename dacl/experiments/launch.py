@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
-from dacl.config import to_toml
+from dacl.config_text import to_toml
 from dacl.errors import DaclError
 from dacl.experiments.cells import Cell, Status, look
 from dacl.training.device import pick_device

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dacl.config import Config, known_keys, parse_assignments, recipe
+from dacl.config import Config, known_keys, recipe
+from dacl.config_text import parse_assignments
 from dacl.errors import DaclError
 from dacl.experiments.ablation import Row, full
 

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from dacl import protocol
-from dacl.config import Config, config_hash, resolve, to_toml
+from dacl.config import Config, config_hash, resolve
+from dacl.config_text import to_toml
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods import METHODS

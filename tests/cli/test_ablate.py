@@ -14,7 +14,8 @@ import tiny
 import tiny_ablation
 from tiny_ablation import Here
 
-from dacl.config import read_toml, resolve
+from dacl.config import resolve
+from dacl.config_text import read_toml
 from dacl.data.prepared import PreparedDataset
 from dacl.experiments import launch
 from dacl.training import checkpoint

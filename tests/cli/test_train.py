@@ -8,7 +8,7 @@ import pytest
 import tiny
 import torch
 
-from dacl.config import read_toml
+from dacl.config_text import read_toml
 from dacl.training import checkpoint, loop
 from dacl.training.journal import Journal
 

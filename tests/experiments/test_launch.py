@@ -9,7 +9,8 @@ import tiny_ablation
 import torch
 from tiny_ablation import run_all
 
-from dacl.config import read_toml, resolve
+from dacl.config import resolve
+from dacl.config_text import read_toml
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.experiments import launch

@@ -6,7 +6,8 @@ import pytest
 import tiny
 import torch
 
-from dacl.config import read_toml, resolve
+from dacl.config import resolve
+from dacl.config_text import read_toml
 from dacl.data.prepared import PreparedDataset, case_path
 from dacl.errors import DaclError
 from dacl.training import checkpoint, loop
