@@ -87,11 +87,11 @@ def embed_pixels(
             continue
         z_M, y_M, x_M = pixels.zyx_N3[mine].T
         rows_H, columns_W = grid.cells(case.shape_ZHW[1:], case.spacing_mm)
-        image_ZHW = dataset.read_image(case.id)
+        image_CZHW = dataset.read_image(case.id)
         slices = np.unique(z_M)
         for start in range(0, len(slices), SLICES_AT_ONCE):
             block = slices[start : start + SLICES_AT_ONCE]
-            images = to_network(image_ZHW[block], case.spacing_mm, trained.config.image, STRIDE)
+            images = to_network(image_CZHW[:, block], case.spacing_mm, trained.config.image, STRIDE)
             map_BDhw = _map(trained.method, images.to(device), space, network)
             # Pixels are sorted by slice, so that blocks joined are in their order.
             here = np.isin(z_M, block)
@@ -111,7 +111,7 @@ def embed_pixels(
 
 def _map(method: Method, images_BCHW: Tensor, space: EmbeddingSpace, network: str) -> Tensor:
     if space == "logits":
-        return method.forward_networks(images_BCHW, (network,))[network].logits_BCHW.float()
+        return method.forward_networks(images_BCHW, (network,))[network].logits.float()
     return method.embed(images_BCHW, network)
 
 

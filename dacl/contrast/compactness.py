@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dacl.contrast.density import multiscale_density
-from dacl.contrast.selection import random_members, take
+from dacl.contrast.prototypes import at_stride
+from dacl.contrast.selection import random_members
 
 
 @torch.no_grad()
@@ -26,8 +27,8 @@ def compactness(
 
 @torch.no_grad()
 def labeled_compactness_and_density(
-    features_AFHW: Float[Tensor, "A F h w"],
-    labels_AHW: Int[Tensor, "A H W"],
+    features: Float[Tensor, "A F *s"],
+    labels: Int[Tensor, "A *S"],
     generator: torch.Generator,
     *,
     n_classes: int,
@@ -40,8 +41,8 @@ def labeled_compactness_and_density(
     each other.
 
     Args:
-        features_AFHW: decoder map of labelled images, at a stride of the labels' grid.
-        labels_AHW: class indices.
+        features: decoder map of labelled images, at a stride of the labels' grid.
+        labels: class indices.
         generator: draws the pixels.
         n_classes: N, background included.
         cap: pixels per class at most.
@@ -50,14 +51,12 @@ def labeled_compactness_and_density(
     Returns:
         Both (C,) for the C = N - 1 foreground classes; nan for a class without pixels, and the density of one alone.
     """
-    stride = labels_AHW.shape[-1] // features_AFHW.shape[-1]
-    classes_P = labels_AHW[:, ::stride, ::stride].flatten()
-    features_PF = features_AFHW.float().movedim(1, -1).flatten(0, 2)
+    stride = labels.shape[-1] // features.shape[-1]
+    classes_P = at_stride(labels, stride, features.ndim - 2).flatten()
+    features_PF = features.movedim(1, -1).flatten(0, -2)
     member_CP = classes_P == torch.arange(1, n_classes, device=classes_P.device).unsqueeze(1)
     drawn = random_members(member_CP, cap, generator)
-    units_CMD = take(
-        F.normalize(features_PF, dim=-1).expand(len(member_CP), -1, -1), drawn.index_CM
-    )
+    units_CMD = F.normalize(features_PF[drawn.index_CM].float(), dim=-1)
     density_CM = multiscale_density(units_CMD, units_CMD, drawn.valid_CM, scales, self_offset=0)
     count_C = drawn.valid_CM.sum(dim=1)
     mean_C = (density_CM * drawn.valid_CM).sum(dim=1) / count_C

@@ -7,30 +7,37 @@ from torch import Tensor
 UNRELIABLE = -1
 
 
+def at_stride(values: Tensor, stride: int, axes: int) -> Tensor:
+    """Every `stride`-th pixel along the last `axes` axes: what stands for a cell of a decoder map."""
+    for axis in range(-axes, 0):
+        values = values[(*[slice(None)] * (values.ndim + axis), slice(None, None, stride))]
+    return values
+
+
 def reliable_classes(
-    labels_AHW: Int[Tensor, "A H W"], probs_BNHW: Float[Tensor, "B N H W"], phi: float
-) -> Int[Tensor, "B H W"]:
+    labels: Int[Tensor, "A *S"], probs: Float[Tensor, "B N *S"], phi: float
+) -> Int[Tensor, "B *S"]:
     """Class of every pixel, or UNRELIABLE: the mask T_n = 1(M_n > phi) of all classes in one map.
 
     The first A of the B images are labelled and use their annotation; the others use the argmax of `probs`, the
     partner network's softmax, where it exceeds phi (paper: whose pseudo-label is not stated).
     """
-    confidence, pseudo = probs_BNHW[labels_AHW.shape[0] :].max(dim=1)
-    return torch.cat([labels_AHW, pseudo.masked_fill(confidence <= phi, UNRELIABLE)])
+    confidence, pseudo = probs[labels.shape[0] :].max(dim=1)
+    return torch.cat([labels, pseudo.masked_fill(confidence <= phi, UNRELIABLE)])
 
 
 def certain_classes(
-    labels_AHW: Int[Tensor, "A H W"], probs_BNHW: Float[Tensor, "B N H W"], dropped: float
-) -> Int[Tensor, "B H W"]:
+    labels: Int[Tensor, "A *S"], probs: Float[Tensor, "B N *S"], dropped: float
+) -> Int[Tensor, "B *S"]:
     """As `reliable_classes`, but of the unlabelled pixels the share `dropped` of highest entropy is left out (DGCL)."""
-    probs = probs_BNHW[labels_AHW.shape[0] :]
+    probs = probs[labels.shape[0] :]
     if not len(probs):
-        return labels_AHW
+        return labels
     entropy = torch.special.entr(probs).sum(dim=1)
     kept = int((1 - dropped) * entropy.numel())
     # the pixels as uncertain as the last one kept go with it: nothing decides between them
     limit = entropy.flatten().kthvalue(max(kept, 1)).values
-    return torch.cat([labels_AHW, probs.argmax(dim=1).masked_fill(entropy > limit, UNRELIABLE)])
+    return torch.cat([labels, probs.argmax(dim=1).masked_fill(entropy > limit, UNRELIABLE)])
 
 
 def dropped_share(progress: float) -> float:
@@ -39,13 +46,13 @@ def dropped_share(progress: float) -> float:
 
 
 def masked_average_pool(
-    map_BDHW: Float[Tensor, "B D H W"], classes_BHW: Int[Tensor, "B H W"], n_classes: int
+    features: Float[Tensor, "B D *S"], classes: Int[Tensor, "B *S"], n_classes: int
 ) -> tuple[Float[Tensor, "N B D"], Bool[Tensor, "N B"]]:
     """v_n of every image (Eq. 2) and whether the image holds reliable pixels of class n.
 
     The paper's denominator lacks the class index; it is the class's own pixel count, plus 1e-6.
     """
-    masks_BNHW = torch.stack([classes_BHW == n for n in range(n_classes)], dim=1)
-    pixels_BN = masks_BNHW.sum(dim=(2, 3))
-    sums_NBD = torch.einsum("bnhw,bdhw->nbd", masks_BNHW.to(map_BDHW.dtype), map_BDHW)
+    mask_BNp = torch.stack([classes.flatten(1) == n for n in range(n_classes)], dim=1)
+    pixels_BN = mask_BNp.sum(dim=2)
+    sums_NBD = torch.einsum("bnp,bdp->nbd", mask_BNp.to(features.dtype), features.flatten(2))
     return sums_NBD / (pixels_BN.T.unsqueeze(-1) + 1e-6), pixels_BN.T > 0

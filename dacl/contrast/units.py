@@ -29,8 +29,8 @@ class Units(NamedTuple):
 
 def pixel_units(
     head: Head,
-    features_BFHW: Float[Tensor, "B F H W"],
-    classes_BHW: Int[Tensor, "B H W"],
+    features: Float[Tensor, "B F *S"],
+    classes: Int[Tensor, "B *S"],
     generator: torch.Generator,
     *,
     dim: int,
@@ -43,8 +43,8 @@ def pixel_units(
 
     Args:
         head: the projection z.
-        features_BFHW: decoder map.
-        classes_BHW: class of every pixel, or UNRELIABLE.
+        features: decoder map.
+        classes: class of every pixel, or UNRELIABLE.
         generator: draws the pixels.
         dim: D.
         n_classes: N.
@@ -52,8 +52,8 @@ def pixel_units(
         others: pixels of the pool of negatives at most, per class where they differ by class.
         out_of_class: the pool is each class's out-of-class pixels; otherwise background, for all.
     """
-    features_PF = features_BFHW.movedim(1, -1).flatten(0, 2)
-    classes_P = classes_BHW.flatten()
+    features_PF = features.movedim(1, -1).flatten(0, -2)
+    classes_P = classes.flatten()
     member_NP = classes_P == torch.arange(n_classes, device=classes_P.device).unsqueeze(1)
     own = random_members(member_NP[1:], cap, generator)
     pool = (classes_P >= 0) & ~member_NP[1:] if out_of_class else member_NP[:1]
@@ -81,16 +81,16 @@ def pixel_units(
 
 def class_units(
     head: Head,
-    features_BFHW: Float[Tensor, "B F H W"],
-    classes_BHW: Int[Tensor, "B H W"],
+    features: Float[Tensor, "B F *S"],
+    classes: Int[Tensor, "B *S"],
     *,
     n_classes: int,
     out_of_class: bool,
 ) -> Units:
     """One vector per image and class (Eq. 2), of the projected map as the paper has it; arguments as `pixel_units`."""
-    features_PF = features_BFHW.movedim(1, -1).flatten(0, 2)
-    map_BDHW = head(features_PF).unflatten(0, classes_BHW.shape).movedim(-1, 1)
-    pooled_NBD, present_NB = masked_average_pool(map_BDHW, classes_BHW, n_classes)
+    features_PF = features.movedim(1, -1).flatten(0, -2)
+    projected = head(features_PF).unflatten(0, classes.shape).movedim(-1, 1)
+    pooled_NBD, present_NB = masked_average_pool(projected, classes, n_classes)
     units_NBD = F.normalize(pooled_NBD, dim=-1)
     if out_of_class:
         rest = [[n for n in range(n_classes) if n != own] for own in range(1, n_classes)]

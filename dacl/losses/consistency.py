@@ -6,10 +6,10 @@ from torch.nn import functional as F
 
 
 def cross_pseudo_supervision(
-    logits_a_BCHW: Float[Tensor, "B C H W"], logits_b_BCHW: Float[Tensor, "B C H W"]
+    logits_a: Float[Tensor, "B N *S"], logits_b: Float[Tensor, "B N *S"]
 ) -> Float[Tensor, ""]:
     """CE(a, argmax b) + CE(b, argmax a), means over pixels; no gradient reaches a target."""
-    a, b = logits_a_BCHW.float(), logits_b_BCHW.float()
+    a, b = logits_a.float(), logits_b.float()
     return F.cross_entropy(a, b.detach().argmax(dim=1)) + F.cross_entropy(
         b, a.detach().argmax(dim=1)
     )

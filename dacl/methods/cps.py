@@ -7,7 +7,7 @@ from dacl.losses.consistency import cross_pseudo_supervision
 from dacl.losses.ramps import scheduled
 from dacl.losses.supervised import supervised_loss
 from dacl.methods.base import Batch, Method, Terms
-from dacl.networks.unet import UNetOutput
+from dacl.networks.output import NetworkOutput
 
 
 class Cps(Method):
@@ -18,13 +18,13 @@ class Cps(Method):
 
     def losses(self, batch: Batch, step: int) -> Terms:
         """Eq. 1 without the contrast."""
-        return self.co_training(self.forward_networks(batch.images_BCHW), batch, step)
+        return self.co_training(self.forward_networks(batch.images), batch, step)
 
-    def co_training(self, outputs: dict[str, UNetOutput], batch: Batch, step: int) -> Terms:
+    def co_training(self, outputs: dict[str, NetworkOutput], batch: Batch, step: int) -> Terms:
         """L_sup summed over the two networks, L_cross over the configured samples."""
-        logits_a, logits_b = outputs["a"].logits_BCHW, outputs["b"].logits_BCHW
-        supervised = supervised_loss(logits_a[: batch.labeled], batch.labels_AHW) + supervised_loss(
-            logits_b[: batch.labeled], batch.labels_AHW
+        logits_a, logits_b = outputs["a"].logits, outputs["b"].logits
+        supervised = supervised_loss(logits_a[: batch.labeled], batch.labels) + supervised_loss(
+            logits_b[: batch.labeled], batch.labels
         )
         cross, optim = self.config.cross, self.config.optim
         start = batch.labeled if cross.samples == "unlabeled" else 0
@@ -42,7 +42,7 @@ class Cps(Method):
 
     @torch.no_grad()
     def _co_training_health(
-        self, outputs: dict[str, UNetOutput], batch: Batch, step: int
+        self, outputs: dict[str, NetworkOutput], batch: Batch, step: int
     ) -> dict[str, Tensor]:
         """Per foreground class: `feature_health`, and of the unlabelled slices, nan where a network predicts none.
 
@@ -50,9 +50,9 @@ class Cps(Method):
         between the two networks' predictions.
         """
         predicted, confident = [], []
-        classes_C1 = torch.arange(1, self.classes, device=batch.images_BCHW.device).unsqueeze(1)
+        classes_C1 = torch.arange(1, self.classes, device=batch.images.device).unsqueeze(1)
         for output in outputs.values():
-            probs = output.logits_BCHW[batch.labeled :].float().softmax(dim=1)
+            probs = output.logits[batch.labeled :].float().softmax(dim=1)
             confidence, winner = (x.flatten() for x in probs.max(dim=1))
             predicted.append(winner == classes_C1)
             sure_C = (predicted[-1] & (confidence > self.config.contrast.phi)).sum(dim=1)

@@ -15,7 +15,7 @@ from dacl.contrast.compactness import compactness
 from dacl.contrast.density import multiscale_density
 from dacl.contrast.loss import anchor_losses, contrastive_loss, log_negative_mass
 from dacl.contrast.positiveness import log_positiveness
-from dacl.contrast.prototypes import certain_classes, dropped_share, reliable_classes
+from dacl.contrast.prototypes import at_stride, certain_classes, dropped_share, reliable_classes
 from dacl.contrast.selection import (
     Chosen,
     Negatives,
@@ -30,7 +30,7 @@ from dacl.losses.ramps import contrast_weight
 from dacl.methods.base import Batch, Terms
 from dacl.methods.cps import Cps
 from dacl.networks.heads import ProjectionHead
-from dacl.networks.unet import UNetOutput
+from dacl.networks.output import NetworkOutput, SegmentationNetwork
 from dacl.seeding import stream
 
 
@@ -83,13 +83,13 @@ class DensityContrast(nn.Module):
 
     def forward(
         self,
-        features_BFHW: Float[Tensor, "B F H W"],
-        classes_BHW: Int[Tensor, "B H W"],
+        features: Float[Tensor, "B F *S"],
+        classes: Int[Tensor, "B *S"],
         generator: torch.Generator,
     ) -> ContrastTerm:
         """The loss of this step against the bank as the last step left it."""
         config, bank = self.config, self.bank
-        chosen = self.select(features_BFHW, classes_BHW, generator)
+        chosen = self.select(features, classes, generator)
         units, density_CM, anchors, keys, bank_keys, enough_C = chosen
         fixed_CMD = units.units_CMD.detach()
         centre_CD = class_centre(
@@ -127,12 +127,12 @@ class DensityContrast(nn.Module):
 
     def select(
         self,
-        features_BFHW: Float[Tensor, "B F H W"],
-        classes_BHW: Int[Tensor, "B H W"],
+        features: Float[Tensor, "B F *S"],
+        classes: Int[Tensor, "B *S"],
         generator: torch.Generator,
     ) -> Selection:
         """The units of a batch, their densities, and what Eq. 6 and 7 choose of them and of the bank."""
-        units = self._units(features_BFHW, classes_BHW, generator)
+        units = self._units(features, classes, generator)
         fixed_CMD = units.units_CMD.detach()
         candidates_CKD, candidate_valid_CK, self_offset = self._candidates(fixed_CMD, units)
         density_CM = multiscale_density(
@@ -144,17 +144,15 @@ class DensityContrast(nn.Module):
         enough_C = self._enough_neighbours(candidate_valid_CK)
         return Selection(units, density_CM, anchors, keys, bank_keys, enough_C)
 
-    def _units(
-        self, features_BFHW: Tensor, classes_BHW: Tensor, generator: torch.Generator
-    ) -> Units:
+    def _units(self, features: Tensor, classes: Tensor, generator: torch.Generator) -> Units:
         config, out_of_class = self.config, self.config.negatives_from == "pixels"
         if config.unit == "class":
             return class_units(
-                self.head, features_BFHW, classes_BHW,
+                self.head, features, classes,
                 n_classes=self.classes, out_of_class=out_of_class,
             )  # fmt: skip
         return pixel_units(
-            self.head, features_BFHW, classes_BHW, generator,
+            self.head, features, classes, generator,
             dim=config.projection_dim, n_classes=self.classes, cap=config.sample_cap,
             others=config.negatives if out_of_class else config.background_negatives,
             out_of_class=out_of_class,
@@ -268,10 +266,11 @@ class Dacl(Cps):
         super().__init__(config, channels, classes)
         self.contrast = nn.ModuleDict()
         shared: ClassBank | None = None
-        for name in self.network_names:
+        for name, network in self.networks.items():
+            assert isinstance(network, SegmentationNetwork)
             head_stream = stream(config.seed, "head", name)
             contrast = DensityContrast(
-                config.contrast, 2 * config.network.width, classes, head_stream, shared
+                config.contrast, network.feature_channels, classes, head_stream, shared
             )
             self.contrast[name] = contrast
             shared = contrast.bank if config.contrast.bank == "shared" else None
@@ -279,7 +278,7 @@ class Dacl(Cps):
 
     def losses(self, batch: Batch, step: int) -> Terms:
         """Eq. 1."""
-        outputs = self.forward_networks(batch.images_BCHW)
+        outputs = self.forward_networks(batch.images)
         terms = self.co_training(outputs, batch, step)
         config, steps = self.config.contrast, self.config.optim.steps
         weight = contrast_weight(
@@ -290,9 +289,9 @@ class Dacl(Cps):
         with torch.set_grad_enabled(weight > 0):  # without weight the bank fills, nothing else
             for name in self.network_names:
                 features = outputs[name].features
-                classes_BHW = self.reliable(name, outputs, batch, step)
+                classes = self.reliable(name, outputs, batch, step)
                 generator = stream(self.config.seed, "contrast", name, step, device=features.device)
-                results[name] = self.contrast[name](features, classes_BHW, generator)
+                results[name] = self.contrast[name](features, classes, generator)
         self._insertions = {name: result.insertion for name, result in results.items()}
         contrast = torch.stack([result.loss for result in results.values()]).mean()
         weighted = weight * contrast
@@ -305,8 +304,8 @@ class Dacl(Cps):
 
     @torch.no_grad()
     def reliable(
-        self, name: str, outputs: dict[str, UNetOutput], batch: Batch, step: int
-    ) -> Int[Tensor, "B H W"]:
+        self, name: str, outputs: dict[str, NetworkOutput], batch: Batch, step: int
+    ) -> Int[Tensor, "B *S"]:
         """Class of every pixel of the decoder map, as annotated or as the network(s) asked are sure of."""
         config = self.config.contrast
         sources = {
@@ -314,19 +313,23 @@ class Dacl(Cps):
             "partner": [other for other in self.network_names if other != name],
             "mean": list(self.network_names),
         }[config.pseudo_label]
-        stride = batch.images_BCHW.shape[-1] // outputs[name].features.shape[-1]
-        grid = (..., slice(None, None, stride), slice(None, None, stride))
-        labels_AHW = batch.labels_AHW[grid]
-        each = [outputs[source].logits_BCHW[grid].float().softmax(dim=1) for source in sources]
-        probs_BNHW = torch.stack(each).mean(dim=0)
+        features = outputs[name].features
+        stride = batch.images.shape[-1] // features.shape[-1]
+        axes = features.ndim - 2
+        labels = at_stride(batch.labels, stride, axes)
+        each = [
+            at_stride(outputs[source].logits, stride, axes).float().softmax(dim=1)
+            for source in sources
+        ]
+        probs = torch.stack(each).mean(dim=0)
         if config.reliability == "entropy":
             progress = step / self.config.optim.steps
-            return certain_classes(labels_AHW, probs_BNHW, dropped_share(progress))
-        return reliable_classes(labels_AHW, probs_BNHW, config.phi)
+            return certain_classes(labels, probs, dropped_share(progress))
+        return reliable_classes(labels, probs, config.phi)
 
     def _health(
         self,
-        outputs: dict[str, UNetOutput],
+        outputs: dict[str, NetworkOutput],
         terms: Terms,
         results: dict[str, ContrastTerm],
         weighted: Tensor,

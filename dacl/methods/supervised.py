@@ -9,7 +9,7 @@ class Supervised(Method):
 
     def losses(self, batch: Batch, step: int) -> Terms:
         """L_sup of network a."""
-        outputs = self.forward_networks(batch.images_BCHW)
-        loss = supervised_loss(outputs["a"].logits_BCHW[: batch.labeled], batch.labels_AHW)
+        outputs = self.forward_networks(batch.images)
+        loss = supervised_loss(outputs["a"].logits[: batch.labeled], batch.labels)
         health = self.feature_health(outputs, batch, step) if self.logs(step) else {}
         return Terms(loss, {"supervised": loss.detach()}, {"supervised": 1.0}, health)

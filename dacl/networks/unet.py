@@ -3,21 +3,15 @@
 B images, C classes, H and W pixels. 1,813,764 parameters with one input channel, four classes and width 16.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dacl.networks.output import NetworkOutput, SegmentationNetwork
+
 Upsampling = Literal["bilinear", "transposed"]
-
-
-class UNetOutput(NamedTuple):
-    """What one forward pass yields."""
-
-    logits_BCHW: Tensor
-    features: Tensor
-    """Decoder map at stride 2, (B, 2*width, H/2, W/2): what the contrast reads."""
 
 
 def _conv_block(channels_in: int, channels_out: int, dropout: float) -> nn.Sequential:
@@ -50,7 +44,7 @@ class _Up(nn.Module):
         return joined
 
 
-class UNet(nn.Module):
+class UNet(SegmentationNetwork):
     """Five stages at strides 1 to 16, dropout in the encoder, a 3x3 convolution to the logits.
 
     Args:
@@ -80,20 +74,21 @@ class UNet(nn.Module):
         )
         self.classifier = nn.Conv2d(width, classes, kernel_size=3, padding=1)
         self.stride = 2 ** (len(dropout) - 1)
+        self.feature_channels = 2 * width
 
-    def encode(self, images_BCHW: Float[Tensor, "B C H W"]) -> list[Tensor]:
+    def encode(self, images: Float[Tensor, "B C H W"]) -> list[Tensor]:
         """The encoder's maps from stride 1 to stride 16; H and W must be multiples of `stride`."""
         maps: list[Tensor] = []
         for stage, block in enumerate(self.encoder):
-            maps.append(block(self.pool(maps[-1]) if stage else images_BCHW))
+            maps.append(block(self.pool(maps[-1]) if stage else images))
         return maps
 
     def forward(
-        self, images_BCHW: Float[Tensor, "B C H W"], encoded: list[Tensor] | None = None
-    ) -> UNetOutput:
+        self, images: Float[Tensor, "B C H W"], encoded: list[Tensor] | None = None
+    ) -> NetworkOutput:
         """Logits and the stride-2 decoder map; `encoded` are the maps of an encoder that another network shares."""
-        *skips, x = self.encode(images_BCHW) if encoded is None else encoded
+        *skips, x = self.encode(images) if encoded is None else encoded
         features = x
         for up in self.decoder:
             features, x = x, up(x, skips.pop())
-        return UNetOutput(self.classifier(x), features)
+        return NetworkOutput(self.classifier(x), features)

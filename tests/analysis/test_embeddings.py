@@ -59,7 +59,7 @@ def test_each_pixel_has_the_embedding_of_its_cell(dataset, runs, space, stride, 
                 to_network(image, case.spacing_mm, trained.config.image, 16)
             )[network]
         rows, columns = grid.cells(case.shape_ZHW[1:], case.spacing_mm)
-        grid_map = out.logits_BCHW if space == "logits" else out.features
+        grid_map = out.logits if space == "logits" else out.features
         vector = grid_map[0, :, rows[y], columns[x]]
         if space == "projection":
             projected = trained.method.contrast[network].head(vector[None])[0]

@@ -128,7 +128,7 @@ def test_mean_is_the_network_of_the_averaged_softmaxes():
     method.eval()
     with torch.no_grad():
         images = torch.from_numpy(volume).unsqueeze(1)
-        probs = {k: n(images).logits_BCHW.softmax(dim=1) for k, n in method.networks.items()}
+        probs = {k: n(images).logits.softmax(dim=1) for k, n in method.networks.items()}
     np.testing.assert_array_equal(masks["a"], probs["a"].argmax(dim=1).numpy())
     np.testing.assert_array_equal(masks["b"], probs["b"].argmax(dim=1).numpy())
     mean = ((probs["a"] + probs["b"]) / 2).argmax(dim=1).numpy()

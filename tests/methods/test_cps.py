@@ -14,7 +14,7 @@ from dacl.methods import Batch
 
 def outputs(method, batch):
     method.eval()
-    return [method.networks[name](batch.images_BCHW).logits_BCHW for name in "ab"]
+    return [method.networks[name](batch.images).logits for name in "ab"]
 
 
 def with_cross(**cross):
@@ -25,7 +25,7 @@ def with_cross(**cross):
 def test_total_is_both_supervised_losses_and_the_weighted_cross_loss():
     method, batch = with_cross(weight=0.7), tiny.batch()
     a, b = outputs(method, batch)
-    supervised = sum(supervised_loss(logits[:2], batch.labels_AHW) for logits in (a, b))
+    supervised = sum(supervised_loss(logits[:2], batch.labels) for logits in (a, b))
     cross = cross_pseudo_supervision(a, b)
     terms = method.losses(batch, 0)
     torch.testing.assert_close(terms.total, supervised + 0.7 * cross)
@@ -68,9 +68,9 @@ def test_a_networks_gradient_ignores_how_its_partner_was_computed():
 
 def test_a_batch_has_no_place_for_labels_of_unlabelled_images():
     batch = tiny.batch(labeled=2, unlabeled=3)
-    assert set(Batch.__slots__) == {"images_BCHW", "labels_AHW"}
-    assert batch.labeled == len(batch.labels_AHW) == 2
-    assert len(batch.images_BCHW) == 5
+    assert set(Batch.__slots__) == {"images", "labels"}
+    assert batch.labeled == len(batch.labels) == 2
+    assert len(batch.images) == 5
 
 
 @pytest.mark.parametrize(("schedule", "share"), [("constant", 1.0), ("ramp", math.exp(-1.25))])
@@ -89,7 +89,7 @@ def test_confidence_and_agreement_equal_a_count_of_pixels():
     for network in method.networks.values():
         network.classifier.weight.data *= 100  # else each is a little sure of one class everywhere
     found = method.losses(batch, 29).diagnostics
-    probs = [method.predict(batch.images_BCHW)[name][2:] for name in "ab"]
+    probs = [method.predict(batch.images)[name][2:] for name in "ab"]
     for n in (1, 2, 3):
         confident, sets = [], []
         for p_BNHW in probs:

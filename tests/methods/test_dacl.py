@@ -62,10 +62,10 @@ def test_whose_pseudo_label_it_is(monkeypatch, whose):
         monkeypatch.setattr(method.contrast[name], "forward", record)
     batch = tiny.batch()
     method.losses(batch, 0)
-    probs = method.predict(batch.images_BCHW)
+    probs = method.predict(batch.images)
     assert torch.equal(seen["a"][2:], seen["b"][2:]) == (whose == "mean")
     for name, partner in ("ab", "ba"):
-        assert torch.equal(seen[name][:2], batch.labels_AHW[:, ::2, ::2])
+        assert torch.equal(seen[name][:2], batch.labels[:, ::2, ::2])
         source = {"partner": partner, "own": name, "mean": "mean"}[whose]
         confidence, winner = probs[source][2:, :, ::2, ::2].max(dim=1)
         assert torch.equal(seen[name][2:], winner.masked_fill(confidence <= 0.5, UNRELIABLE))
@@ -128,10 +128,10 @@ def test_the_entropy_rule_takes_the_most_certain_share():
     """At the start of the run a fifth of the unlabelled pixels is kept, at its end nine tenths."""
     method = tiny.build(tiny.config(reliability="entropy")).eval()
     batch = tiny.batch()
-    outputs = method.forward_networks(batch.images_BCHW)
+    outputs = method.forward_networks(batch.images)
     for step, kept in ((0, 0.2), (15, 0.6), (29, 0.9)):
         classes = method.reliable("a", outputs, batch, step)
-        assert torch.equal(classes[:2], batch.labels_AHW[:, ::2, ::2])
+        assert torch.equal(classes[:2], batch.labels[:, ::2, ::2])
         found = (classes[2:] >= 0).float().mean().item()
         assert kept - 0.01 < found < kept + 0.05  # pixels as uncertain as the last go with it
 

@@ -14,8 +14,8 @@ def test_the_loss_is_that_of_the_labelled_images_alone():
     batch = tiny.batch()
     terms = method.losses(batch, 0)
     with torch.no_grad():
-        logits = method.networks["a"](batch.images_BCHW[:2]).logits_BCHW
-    torch.testing.assert_close(terms.total.detach(), supervised_loss(logits, batch.labels_AHW))
+        logits = method.networks["a"](batch.images[:2]).logits
+    torch.testing.assert_close(terms.total.detach(), supervised_loss(logits, batch.labels))
     assert terms.total.requires_grad
     assert terms.parts.keys() == terms.weights.keys() == {"supervised"}
 
@@ -49,7 +49,7 @@ def test_network_a_starts_alike_under_every_method():
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_predictions_are_probabilities_of_each_judged_network(name):
     method = tiny.build(tiny.config(name)).eval()
-    images = tiny.batch().images_BCHW
+    images = tiny.batch().images
     probs = method.predict(images)
     assert tuple(probs) == method.judged
     for each in probs.values():

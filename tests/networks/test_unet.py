@@ -20,7 +20,7 @@ def test_parameter_count_is_the_published_one():
 @pytest.mark.parametrize("size", [(32, 32), (48, 16)])
 def test_logits_have_the_images_grid_and_features_half_of_it(size):
     output = UNet(2, 3, width=4).eval()(images(1, 2, *size))
-    assert output.logits_BCHW.shape == (1, 3, *size)
+    assert output.logits.shape == (1, 3, *size)
     assert output.features.shape == (1, 8, size[0] // 2, size[1] // 2)
 
 
@@ -46,15 +46,15 @@ def test_slope_and_upsampling_are_the_ancestors():
 def test_evaluation_is_deterministic_and_training_is_not():
     network = UNet(1, 2, width=4)
     x = images(2, 1, 32, 32)
-    assert not torch.equal(network(x).logits_BCHW, network(x).logits_BCHW)
+    assert not torch.equal(network(x).logits, network(x).logits)
     network.eval()
-    assert torch.equal(network(x).logits_BCHW, network(x).logits_BCHW)
+    assert torch.equal(network(x).logits, network(x).logits)
 
 
 def test_without_dropout_training_repeats_itself():
     network = UNet(1, 2, width=4, dropout=(0.0,) * 5)
     x = images(2, 1, 32, 32)
-    assert torch.equal(network(x).logits_BCHW, network(x).logits_BCHW)
+    assert torch.equal(network(x).logits, network(x).logits)
 
 
 def test_features_are_the_map_that_the_last_decoder_stage_reads():
@@ -74,6 +74,6 @@ def test_a_network_that_is_given_an_encoding_uses_it():
     assert [tuple(m.shape[1:]) for m in encoded] == [
         (4 * 2**stage, 32 // 2**stage, 32 // 2**stage) for stage in range(5)
     ]
-    assert torch.equal(first(x, encoded).logits_BCHW, first(x).logits_BCHW)
-    assert not torch.equal(second(x, encoded).logits_BCHW, second(x).logits_BCHW)
+    assert torch.equal(first(x, encoded).logits, first(x).logits)
+    assert not torch.equal(second(x, encoded).logits, second(x).logits)
     assert len(encoded) == 5  # not consumed: two decoders read it

@@ -65,7 +65,7 @@ def test_the_unlabeled_part_of_a_batch_has_no_label(data):
     over = {"batch_labeled": 3, "batch_unlabeled": 2}
     feed = Feed(tiny.config(optim=over), dataset, torch.device("cpu"), unlabeled=True)
     batch = feed.batch(0)
-    assert (batch.images_BCHW.shape, batch.labels_AHW.shape) == ((5, 1, 32, 32), (3, 32, 32))
+    assert (batch.images.shape, batch.labels.shape) == ((5, 1, 32, 32), (3, 32, 32))
     assert feed.unlabeled.mask_pixels is None
     assert feed.labeled_patients == ("p1",)
     assert feed.unlabeled_patients == ("p2", "p3")
@@ -76,7 +76,7 @@ def test_a_supervised_batch_is_labeled_throughout(data):
     dataset = PreparedDataset.open(data)
     feed = Feed(tiny.config("supervised"), dataset, torch.device("cpu"), unlabeled=False)
     batch = feed.batch(0)
-    assert len(batch.images_BCHW) == batch.labeled == 2
+    assert len(batch.images) == batch.labeled == 2
     assert feed.unlabeled is None
 
 
@@ -170,7 +170,7 @@ def test_the_estimate_leaves_everything_as_it_was(method, data, tmp_path):
             "training": [module.training for module in trainer.method.modules()],
             "step": trainer.step,
             "waiting": len(trainer._since_log),
-            "batch": trainer.feed.batch(trainer.step).images_BCHW,
+            "batch": trainer.feed.batch(trainer.step).images,
         }
 
     before = everything()

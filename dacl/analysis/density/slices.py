@@ -100,11 +100,12 @@ def slice_density(
     run that draws its anchors at random.
     """
     image_config, phi = trained.config.image, trained.config.contrast.phi
-    image_HW = dataset.read_image(case.id)[z]
-    inputs = to_network(image_HW[None], case.spacing_mm, image_config, STRIDE).to(device)
+    image_CHW = dataset.read_image(case.id)[:, z]
+    image_HW = image_CHW[0]
+    inputs = to_network(image_CHW[:, None], case.spacing_mm, image_config, STRIDE).to(device)
     seen = as_contrast(trained, space).to(device).eval()
     output = seen.forward_networks(inputs)[network]
-    probs_BNHW = output.logits_BCHW.float().softmax(dim=1)
+    probs_BNHW = output.logits.float().softmax(dim=1)
     stride = inputs.shape[-1] // output.features.shape[-1]
     at_cell_NHW = probs_BNHW[0, :, ::stride, ::stride]
     confidence_HW, class_HW = at_cell_NHW.max(dim=0)

@@ -141,7 +141,7 @@ def densities_of_batches(
             torch.manual_seed(stream_seed(seed, "density"))
             for number in range(batches):
                 batch = feed.batch(trained.step + number)
-                outputs = seen.forward_networks(batch.images_BCHW)
+                outputs = seen.forward_networks(batch.images)
                 classes_BHW = seen.reliable(network, outputs, batch, min(trained.step, last))
                 generator = stream(seed, "density", network, number, device=device)
                 selections.append(
