@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from dacl_cli import console
 
 if TYPE_CHECKING:
+    from dacl.data.readers import Reader
     from dacl.data.report import Report
 
 app = typer.Typer(
@@ -33,7 +34,10 @@ SplitOption = Annotated[
     ),
 ]
 IntensityOption = Annotated[
-    str, typer.Option(help="Rule applied on reading: `minmax` (published), `percentile`, `zscore`.")
+    str,
+    typer.Option(
+        help="Rule applied on reading: `minmax` (published), `percentile`, `zscore`, `hu:LOW:HIGH`."
+    ),
 ]
 CheckOption = Annotated[bool, typer.Option("--check", help="Only check, write nothing.")]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave cases with findings out.")]
@@ -55,7 +59,9 @@ def acdc(
     as_json: JsonOption = False,
 ) -> None:
     """Prepare ACDC from its NIfTI files."""
-    _prepare("acdc", raw, None if check else out, split, intensity, skip_bad, workers, as_json)
+    from dacl.data.readers.acdc import Acdc
+
+    _prepare(Acdc(), raw, None if check else out, split, intensity, skip_bad, workers, as_json)
 
 
 @app.command()
@@ -73,7 +79,54 @@ def ssl4mis(
     as_json: JsonOption = False,
 ) -> None:
     """Prepare ACDC from the community's h5 copy; its spacing is unknown."""
-    _prepare("ssl4mis", raw, None if check else out, split, intensity, skip_bad, workers, as_json)
+    from dacl.data.readers.ssl4mis import Ssl4mis
+
+    _prepare(Ssl4mis(), raw, None if check else out, split, intensity, skip_bad, workers, as_json)
+
+
+@app.command()
+def synapse(
+    raw: Annotated[
+        Path, typer.Argument(metavar="RAW", help="Synapse as downloaded, with Training/img/...")
+    ] = Path("data/raw/synapse"),
+    out: OutArgument = Path("data/synapse"),
+    protocol: Annotated[
+        Literal["dhc-2023", "genericssl", "skcdf", "transunet"],
+        typer.Option(help="Organs, window and split of a published protocol."),
+    ] = "dhc-2023",
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORGAN,...",
+            help="Only these organs, by name; the others are background. [default: the protocol's]",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="`dhc-2023`, `genericssl`, `skcdf`, `transunet` or `random:SEED`. "
+            "[default: the protocol's]"
+        ),
+    ] = None,
+    intensity: Annotated[
+        str | None,
+        typer.Option(
+            help="Rule applied on reading: `hu:LOW:HIGH`, `minmax`, `percentile`, `zscore`. "
+            "[default: the protocol's window]"
+        ),
+    ] = None,
+    check: CheckOption = False,
+    skip_bad: SkipBadOption = False,
+    workers: WorkersOption = _WORKERS,
+    as_json: JsonOption = False,
+) -> None:
+    """Prepare Synapse (BTCV), abdominal CT with up to 13 organs, from its NIfTI files."""
+    from dacl.data.readers.synapse import PROTOCOLS, Synapse
+
+    organs = None if classes is None else tuple(name.strip() for name in classes.split(","))
+    rule = intensity or PROTOCOLS[protocol].intensity
+    reader = Synapse(protocol, organs)
+    _prepare(reader, raw, None if check else out, split, rule, skip_bad, workers, as_json)
 
 
 @app.command()
@@ -95,7 +148,9 @@ def phantom(
     with console.progress("Making patients") as report:
         write_raw(raw, n_train=n_train, n_val=n_val, n_test=n_test, seed=seed, progress=report)
     if not raw_only:
-        _prepare("acdc", raw, out, None, "minmax", False, workers, as_json)
+        from dacl.data.readers.acdc import Acdc
+
+        _prepare(Acdc(), raw, out, None, "minmax", False, workers, as_json)
     elif as_json:
         console.emit_json({"raw": raw, "patients": sum(patients), "seed": seed})
     else:
@@ -104,7 +159,7 @@ def phantom(
 
 
 def _prepare(
-    reader: str,
+    reader: Reader,
     raw: Path,
     root: Path | None,
     split: str | None,

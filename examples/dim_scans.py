@@ -43,7 +43,7 @@ def main() -> None:
     dataset = open_data(trained.meta, trained.path, given.data)
     runs = [dice_by_case(run, given.split) for run in given.runs]
     cases = [case for case in runs[0] if all(case in run for run in runs)]
-    brightness = {case: float(np.percentile(dataset.read_image(case), 99)) for case in cases}
+    brightness = {case: float(np.percentile(dataset.read_image(case)[0], 99)) for case in cases}
     dice = {case: float(np.mean([run[case] for run in runs])) for case in cases}
     print(f"{dataset.name}, intensity rule {dataset.intensity}, {len(cases)} volumes\n")
     print("| case | 99th percentile | Dice % |")

@@ -84,7 +84,7 @@ def write_dataset(
             case = Case(
                 id=case_id,
                 patient=patient,
-                image_ZHW=image_ZHW,
+                image_CZHW=image_ZHW[None],
                 label_ZHW=label_ZHW,
                 spacing_mm=spacing_mm,
                 source=source,

@@ -52,7 +52,7 @@ def write_dataset(
             write_case(
                 case_path(root, case_id),
                 Case(
-                    id=case_id, patient=patient, image_ZHW=image, label_ZHW=label,
+                    id=case_id, patient=patient, image_CZHW=image[None], label_ZHW=label,
                     spacing_mm=spacing_mm, source=source,
                 ),
             )  # fmt: skip

@@ -2,3 +2,4 @@
 
 ACDC_PAGE = "https://www.creatis.insa-lyon.fr/Challenge/acdc/"
 """Where ACDC is downloaded, after registration."""
+SYNAPSE_PAGE = "https://www.synapse.org/Synapse:syn3193805"

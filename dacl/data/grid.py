@@ -43,18 +43,18 @@ def stored_size(
 
 
 def training_slices(
-    image_ZHW: Float[np.ndarray, "Z H W"],
+    image_CZHW: Float[np.ndarray, "C Z H W"],
     label_ZHW: Integer[np.ndarray, "Z H W"] | None,
     spacing_mm: SpacingMm | None,
     image: ImageConfig,
 ) -> tuple[Tensor, Tensor | None]:
-    """A volume's slices as training stores them: float32 images (Z, h, w) and uint8 labels or None.
+    """A volume's slices as training stores them: float32 images (C, Z, h, w) and uint8 labels or None.
 
     `resize` stores the scan's own grid, because augmentation and zoom are one lookup (see `augment`).
     """
-    images = torch.from_numpy(image_ZHW)
+    images = torch.from_numpy(image_CZHW)
     labels = None if label_ZHW is None else torch.from_numpy(label_ZHW)
-    size = stored_size(image_ZHW.shape[1:], spacing_mm, image)
+    size = stored_size(image_CZHW.shape[2:], spacing_mm, image)
     images = _resample(images, size)
     if labels is not None and labels.shape[1:] != size:
         labels = F.interpolate(labels[:, None], size=size, mode="nearest-exact")[:, 0]
@@ -62,19 +62,19 @@ def training_slices(
 
 
 def to_network(
-    image_ZHW: Float[np.ndarray, "Z H W"],
+    image_CZHW: Float[np.ndarray, "C Z H W"],
     spacing_mm: SpacingMm | None,
     image: ImageConfig,
     stride: int,
-) -> Float[Tensor, "Z 1 h w"]:
+) -> Float[Tensor, "Z C h w"]:
     """A volume's slices as inference feeds them; `resample` pads below and right to a multiple of `stride`."""
-    images = torch.from_numpy(image_ZHW)
+    images = torch.from_numpy(image_CZHW)
     if image.geometry == "resize":
-        rows, columns = (nearest_index(n, image.patch_size) for n in images.shape[1:])
-        return images[:, rows][:, :, columns].unsqueeze(1)
-    images = _resample(images, resampled_size(images.shape[1:], spacing_mm, image))  # type: ignore[arg-type]
-    height, width = images.shape[1:]
-    return F.pad(images, (0, -width % stride, 0, -height % stride)).unsqueeze(1)
+        rows, columns = (nearest_index(n, image.patch_size) for n in images.shape[2:])
+        return images[:, :, rows][..., columns].transpose(0, 1)
+    images = _resample(images, resampled_size(images.shape[2:], spacing_mm, image))  # type: ignore[arg-type]
+    height, width = images.shape[2:]
+    return F.pad(images, (0, -width % stride, 0, -height % stride)).transpose(0, 1)
 
 
 def network_pixels(
@@ -138,8 +138,8 @@ def _bilinear(
     return F.interpolate(field, size=shape_HW, mode="bilinear", align_corners=False)
 
 
-def _resample(images_ZHW: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(images_ZHW.shape[1:]) == size:
-        return images_ZHW
+def _resample(images_CZHW: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(images_CZHW.shape[2:]) == size:
+        return images_CZHW
     # antialias: a scan of 0.7 mm loses every second pixel otherwise
-    return F.interpolate(images_ZHW[:, None], size=size, mode="bilinear", antialias=True)[:, 0]
+    return F.interpolate(images_CZHW, size=size, mode="bilinear", antialias=True)

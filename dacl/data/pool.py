@@ -24,7 +24,7 @@ MEMORY_SHARE = 0.5  # of what is free when the pool is built
 class Patches(NamedTuple):
     """A batch cut from a pool."""
 
-    images_BCHW: Float[Tensor, "B 1 S S"]
+    images_BCHW: Float[Tensor, "B C S S"]
     labels_BHW: Int[Tensor, "B S S"] | None
     """int64 class indices; None where the pool holds no labels."""
 
@@ -69,12 +69,12 @@ class SlicePool:
         pixels_S = self.size_S2.prod(dim=1)
         self.offset_S = pixels_S.cumsum(0) - pixels_S
 
-        total = int(pixels_S.sum())
-        needed = 5 * total  # bytes: float32 pixels and uint8 masks
+        channels, total = len(dataset.channels), int(pixels_S.sum())
+        needed = (4 * channels + 1) * total  # bytes: float32 pixels and uint8 masks
         in_file = device.type == "cpu" and needed > MEMORY_SHARE * _free_memory()
         new = _in_file if in_file else torch.empty
         try:
-            pixels = new(total, dtype=torch.float32)
+            pixels = new(channels * total, dtype=torch.float32).view(channels, total)
             mask_pixels = new(total, dtype=torch.uint8) if labels else torch.empty(0)
         except OSError as error:
             raise DaclError(
@@ -87,11 +87,12 @@ class SlicePool:
             stored, mask = training_slices(
                 dataset.read_image(case.id), label, case.spacing_mm, image
             )
-            pixels[start : start + stored.numel()] = stored.flatten()
+            end = start + stored[0].numel()
+            pixels[:, start:end] = stored.flatten(1)
             if mask is not None:
-                mask_pixels[start : start + stored.numel()] = mask.flatten()
-            start += stored.numel()
-        self.pixels = pixels.to(device)
+                mask_pixels[start:end] = mask.flatten()
+            start = end
+        self.pixels_CP = pixels.to(device)
         self.mask_pixels = mask_pixels.to(device) if labels else None
 
     def __len__(self) -> int:
@@ -105,7 +106,7 @@ class SlicePool:
         flat = self.offset_S[index_B][:, None, None] + rows * size_B2[:, 1, None, None] + columns
         flat = flat.where(inside, 0).to(self.device)
         inside = inside.to(self.device)
-        images = torch.where(inside, self.pixels[flat], 0.0).unsqueeze(1)
+        images = torch.where(inside, self.pixels_CP[:, flat], 0.0).transpose(0, 1)
         if self.mask_pixels is None:
             return Patches(images, None)
         return Patches(images, torch.where(inside, self.mask_pixels[flat], 0).long())

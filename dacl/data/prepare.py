@@ -29,13 +29,10 @@ from dacl.data.prepared import (
     write_case,
     write_json,
 )
-from dacl.data.readers import CaseSource, Discovery, Finding, Reader, acdc, relative, ssl4mis
+from dacl.data.readers import CaseSource, Discovery, Finding, Reader, relative
 from dacl.data.report import Entry, Report, entry_of, report_of, twins
 from dacl.data.splits import Split, check_name, resolve
 from dacl.errors import DaclError
-
-READERS: dict[str, Reader] = {"acdc": acdc, "ssl4mis": ssl4mis}
-DEFAULT_SPLIT = "ssl4mis"
 
 Progress = Callable[[str, int, int], None]
 """``progress(stage, done, total)`` with stage ``check`` or ``write``."""
@@ -58,7 +55,7 @@ class BadCases(DaclError):
 
 
 def prepare(
-    reader: str,
+    reader: Reader,
     raw: Path,
     root: Path | None,
     *,
@@ -71,10 +68,10 @@ def prepare(
     """Check every case of ``raw`` and write the prepared dataset to ``root``.
 
     Args:
-        reader: key of READERS.
+        reader: of the raw layout.
         raw: the raw folder.
         root: the folder to write to; None only checks.
-        split: name of a split; None is the raw folder's own, and ``ssl4mis`` where it has none.
+        split: name of a split; None is the raw folder's own, else the reader's default.
         rule: intensity rule, recorded now and applied on reading.
         skip_bad: leave bad cases out instead of raising.
         workers: processes.
@@ -85,11 +82,11 @@ def prepare(
         DaclError: another layout, an unknown split or rule, a folder in use, a full disk.
     """
     intensity.check_rule(rule)
-    found = READERS[reader].discover(raw)
+    found = reader.discover(raw)
     if found.split is None or split not in (None, found.split.name):
-        check_name(split or DEFAULT_SPLIT, found.name)
+        check_name(split or found.default_split, found.name)
     if root is not None:
-        _check_target(root, raw, reader, found.name)
+        _check_target(root, raw, reader.name, found.name)
     progress = progress or (lambda *_: None)
     entries, findings = _check_all(reader, found, workers, progress)
     if findings and not skip_bad:
@@ -99,10 +96,10 @@ def prepare(
     if not good:
         raise DaclError(f"no usable case in {raw}", "see the findings with --check")
     chosen = _split(split, found, good)
-    command = ["dacl", "preprocess", reader, str(raw), str(root)]
+    command = ["dacl", "preprocess", reader.name, str(raw), str(root), *reader.options]
     command += ["--split", chosen.name, "--intensity", rule, *["--skip-bad"] * skip_bad]
     notes = twins(good, chosen)
-    dataset = _index(found, reader, rule, good, notes, shlex.join(command))
+    dataset = _index(found, reader.name, rule, good, notes, shlex.join(command))
     written = 0
     if root is not None:
         sources = [source for source in found.sources if source.id in good]
@@ -148,7 +145,7 @@ def _check_target(root: Path, raw: Path, reader: str, name: str) -> None:
 
 
 def _check_all(
-    reader: str, found: Discovery, workers: int, progress: Progress
+    reader: Reader, found: Discovery, workers: int, progress: Progress
 ) -> tuple[dict[str, Entry], list[Finding]]:
     findings = list(found.findings)
     entries: dict[str, Entry] = {}
@@ -170,20 +167,20 @@ def _check_all(
 
 
 def _check_one(
-    reader: str, n_classes: int, source: CaseSource
+    reader: Reader, n_classes: int, source: CaseSource
 ) -> tuple[Entry | None, list[Finding]]:
-    case, findings = READERS[reader].read(source)
+    case, findings = reader.read(source)
     return (None if case is None or findings else entry_of(case, n_classes)), findings
 
 
-def _write_one(reader: str, root: Path, source: CaseSource) -> bool:
+def _write_one(reader: Reader, root: Path, source: CaseSource) -> bool:
     """Write a case unless it is there; returns whether it was written."""
-    case, findings = READERS[reader].read(source)
+    case, findings = reader.read(source)
     if case is None or findings:
         message = f"{source.images[0]} changed while it was being prepared"
         raise DaclError(message, "run the same command again")
     path = case_path(root, case.id)
-    if holds(path, case.source):
+    if holds(path, case):
         return False
     # From here on the old index would name what it does not describe.
     withdraw(root)
@@ -222,7 +219,7 @@ def _split(name: str | None, found: Discovery, entries: Mapping[str, Entry]) -> 
     if found.split is not None and name in (None, found.split.name):
         split = found.split.restricted_to(patients)
     else:
-        split = resolve(name or DEFAULT_SPLIT, found.name, labeled, patients - labeled)
+        split = resolve(name or found.default_split, found.name, labeled, patients - labeled)
     if not split.train:
         message = f"none of the training patients of split {split.name!r} is here"
         raise DaclError(message, "choose another split, for example --split random:0")
@@ -249,6 +246,7 @@ def _index(
         "reader": reader,
         "class_names": found.class_names,
         "modality": found.modality,
+        "channels": found.channels or (found.modality,),
         "intensity": rule,
         "synthetic": found.synthetic,
         "fingerprint": content_fingerprint(cases, found.class_names, rule),

@@ -1,7 +1,7 @@
 """The prepared dataset: dataset.json, splits.json and cases/<id>.h5, read with h5py alone.
 
 A case file holds ``image`` and ``label``, both (Z, H, W), one slice per chunk, and the geometry as
-attributes.
+attributes. An image of several channels is (C, Z, H, W).
 """
 
 import hashlib
@@ -47,11 +47,15 @@ class CaseInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """Where voxels lie: spacing (z, y, x) or None, affine (4, 4), NIfTI header bytes or none."""
+    """Where voxels lie: spacing (z, y, x) or None, affine (4, 4), NIfTI header bytes or none.
+
+    ``orientation`` are the source's axis codes where the volume was turned to LPS, else empty.
+    """
 
     spacing_mm: SpacingMm | None
     affine: np.ndarray
     header: bytes
+    orientation: str = ""
 
 
 def case_path(root: Path, case_id: str) -> Path:
@@ -75,16 +79,20 @@ def _write(path: Path, content: bytes) -> None:
 
 def write_case(path: Path, case: Case) -> None:
     """Write a case file atomically; DaclError if the disk is full or read-only."""
-    volumes = {"image": case.image_ZHW, "label": case.label_ZHW}
+    single = len(case.image_CZHW) == 1
+    volumes = {
+        "image": case.image_CZHW[0] if single else case.image_CZHW,
+        "label": case.label_ZHW,
+    }
     # Made in memory: on a full disk HDF5 fails in ways that leave the process with an open file.
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
-        for name, volume_ZHW in volumes.items():
-            if volume_ZHW is not None:
+        for name, volume in volumes.items():
+            if volume is not None:
                 file.create_dataset(
                     name,
-                    data=volume_ZHW,
-                    chunks=(1, *volume_ZHW.shape[1:]),
+                    data=volume,
+                    chunks=(*[1] * (volume.ndim - 2), *volume.shape[-2:]),
                     compression="lzf",
                     shuffle=True,
                     fletcher32=True,
@@ -101,6 +109,10 @@ def write_case(path: Path, case: Case) -> None:
             file.attrs["spacing_mm"] = case.spacing_mm
         if case.header:
             file.attrs["header"] = np.void(case.header)
+        if case.reading:
+            file.attrs["reading"] = case.reading
+        if case.orientation:
+            file.attrs["orientation"] = case.orientation
         if (case.slope, case.inter) != (1.0, 0.0):
             file.attrs.update(slope=case.slope, inter=case.inter)
     _write(path, content.getvalue())
@@ -121,11 +133,13 @@ def withdraw(root: Path) -> None:
         raise DaclError(f"cannot replace {path}: {error.strerror}", hint) from error
 
 
-def holds(path: Path, source: Mapping[str, str]) -> bool:
-    """Whether a case file is there, undamaged to the last chunk, and made from just these files."""
+def holds(path: Path, case: Case) -> bool:
+    """Whether a case file is there, undamaged to the last chunk, made from just these files and in this way."""
     try:
         with h5py.File(path) as file:
-            if file.attrs["format"] != FORMAT or json.loads(file.attrs["source"]) != dict(source):
+            if file.attrs["format"] != FORMAT or json.loads(file.attrs["source"]) != case.source:
+                return False
+            if str(file.attrs.get("reading", "")) != case.reading:
                 return False
             for volume in file.values():
                 volume[...]
@@ -183,6 +197,7 @@ class PreparedDataset:
     infos: Mapping[str, CaseInfo]
     reader: str = ""
     notes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ("image",)
 
     @classmethod
     def open(cls, root: Path) -> "PreparedDataset":
@@ -199,9 +214,7 @@ class PreparedDataset:
                     f"{root} has format {dataset['format']}, this version of dacl reads {FORMAT}"
                 )
                 raise DaclError(message, hint)
-            split = Split(
-                parts["name"], *(tuple(parts[key]) for key in ("train", "val", "test", "missing"))
-            )
+            split = read_split(parts)
             infos = {
                 case_id: _info(case_id, entry)
                 for case_id, entry in sorted(dataset["cases"].items())
@@ -219,6 +232,7 @@ class PreparedDataset:
                 infos=infos,
                 reader=dataset.get("reader", ""),
                 notes=tuple(dataset.get("notes", ())),
+                channels=tuple(dataset.get("channels", (dataset["modality"],))),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DaclError(
@@ -239,10 +253,24 @@ class PreparedDataset:
             raise DaclError(message, f"its cases are listed in {self.root / 'dataset.json'}")
         return self.infos[case_id]
 
-    def labeled(self, n: int) -> tuple[str, ...]:
-        """Return the first ``n`` train patients; DaclError if there are fewer with a mask."""
+    def labeled(
+        self, n: int, *, order: str = "split", cases: tuple[str, ...] = ()
+    ) -> tuple[str, ...]:
+        """Return the ``n`` train patients whose labels are used; DaclError where one has no mask.
+
+        Args:
+            n: how many.
+            order: ``split``: the set that the split publishes for ``n``, else the first ``n`` of train;
+                ``random:SEED``: ``n`` patients of train with a mask, drawn.
+            cases: patients by name, instead of either.
+        """
+        masked = {info.patient for info in self.infos.values() if info.has_label}
+        if cases:
+            return self.split.chosen(cases, masked)
+        if order != "split":
+            return self.split.drawn(n, order, masked)
         chosen = self.split.labeled(n)
-        without = [p for p in chosen if not any(info.has_label for info in self.cases([p]))]
+        without = [patient for patient in chosen if patient not in masked]
         if without:
             usable = self.split.train.index(without[0])
             message = f"{n} labeled patients asked for, without a mask: {', '.join(without)}"
@@ -253,11 +281,11 @@ class PreparedDataset:
         return chosen
 
     def read_image(self, case_id: str) -> np.ndarray:
-        """Read an image under the intensity rule: float32 (Z, H, W). Its label is never touched."""
-        image_ZHW, attributes = self._read(case_id, "image")
-        if "slope" in attributes:
-            image_ZHW = image_ZHW * attributes["slope"] + attributes["inter"]
-        return intensity.apply(self.intensity, image_ZHW)
+        """Read an image under the intensity rule: float32 (C, Z, H, W). Its label is never touched."""
+        image, attributes = self._read(case_id, "image")
+        image_CZHW = image[None] if image.ndim == 3 else image
+        slope, inter = attributes.get("slope", 1.0), attributes.get("inter", 0.0)
+        return intensity.apply(self.intensity, image_CZHW, slope=float(slope), inter=float(inter))
 
     def read_label(self, case_id: str) -> np.ndarray:
         """Read one mask: uint8 class indices (Z, H, W); DaclError for an unlabeled case."""
@@ -270,7 +298,12 @@ class PreparedDataset:
         _, attributes = self._read(case_id)
         header = attributes["header"].tobytes() if "header" in attributes else b""
         spacing_mm = self.info(case_id).spacing_mm
-        return Geometry(spacing_mm=spacing_mm, affine=attributes["affine"], header=header)
+        return Geometry(
+            spacing_mm=spacing_mm,
+            affine=attributes["affine"],
+            header=header,
+            orientation=str(attributes.get("orientation", "")),
+        )
 
     def _read(self, case_id: str, volume: str = "") -> tuple[np.ndarray, dict[str, Any]]:
         info = self.info(case_id)
@@ -279,7 +312,7 @@ class PreparedDataset:
             with h5py.File(path) as file:
                 array = file[volume][...] if volume else np.empty(0)
                 attributes = dict(file.attrs)
-            if attributes["id"] != case_id or (volume and array.shape != info.shape_ZHW):
+            if attributes["id"] != case_id or (volume and array.shape[-3:] != info.shape_ZHW):
                 raise ValueError("it holds another case")
             if info.source is not None and json.loads(attributes["source"]) != info.source:
                 raise ValueError("it was made from other source files than dataset.json names")
@@ -288,6 +321,15 @@ class PreparedDataset:
             hint = f"write it again, intact cases are kept: {self.prepare_command}"
             raise DaclError(message, hint) from error
         return array, attributes
+
+
+def read_split(parts: Mapping[str, Any]) -> Split:
+    """Return the split that splits.json holds."""
+    return Split(
+        parts["name"],
+        *(tuple(parts[key]) for key in ("train", "val", "test", "missing")),
+        labeled_sets={int(n): tuple(names) for n, names in parts.get("labeled_sets", {}).items()},
+    )
 
 
 def _info(case_id: str, entry: Mapping[str, Any]) -> CaseInfo:

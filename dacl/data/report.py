@@ -36,7 +36,7 @@ class Entry:
 
 def entry_of(case: Case, n_classes: int) -> Entry:
     """Keep of a case what the dataset's index and the report need."""
-    image_ZHW, label_ZHW = case.image_ZHW, case.label_ZHW
+    image_CZHW, label_ZHW = case.image_CZHW, case.label_ZHW
     counts: list[int] = []
     if label_ZHW is not None:
         counts = np.bincount(label_ZHW.ravel(), minlength=n_classes).tolist()
@@ -44,12 +44,12 @@ def entry_of(case: Case, n_classes: int) -> Entry:
         patient=case.patient,
         phase=case.phase,
         source=case.source,
-        shape_ZHW=image_ZHW.shape,
+        shape_ZHW=image_CZHW.shape[1:],
         spacing_mm=case.spacing_mm,
         class_voxels=tuple(counts),
-        dtype=str(image_ZHW.dtype),
+        dtype=str(image_CZHW.dtype),
         unit_affine=np.allclose(np.linalg.norm(case.affine[:3, :3], axis=0), 1),
-        image_sha256=sha256(image_ZHW.tobytes()).hexdigest(),
+        image_sha256=sha256(image_CZHW.tobytes()).hexdigest(),
         label_sha256="" if label_ZHW is None else sha256(label_ZHW.tobytes()).hexdigest(),
     )
 
@@ -121,8 +121,11 @@ def report_of(
     slices: Counter[str] = Counter()
     for entry in labeled:
         slices[entry.patient] += entry.shape_ZHW[0]
+    class_voxels = dict(zip(found.class_names, totals, strict=True)) if labeled else {}
     published = published_slices(split.name, found.name)
-    counts = [n for n in sorted({1, 3, 7, *published, len(split.train)}) if n <= len(split.train)]
+    asked = sorted({1, 3, 7, *published, *split.labeled_sets, len(split.train)})
+    sets = {n: split.labeled_sets.get(n, split.train[:n]) for n in asked if n <= len(split.train)}
+    counts = [n for n, patients in sets.items() if set(patients) <= set(split.train)]
     return Report(
         name=found.name,
         root=root,
@@ -138,13 +141,13 @@ def report_of(
             "val": _part(split.val, entries),
             "test": _part(split.test, entries),
         },
-        labeled_slices={n: sum(slices[p] for p in split.train[:n]) for n in counts},
+        labeled_slices={n: sum(slices[p] for p in sets[n]) for n in counts},
         published_slices={n: published[n] for n in counts if n in published},
         spacing_mm=_spacing_range([e.spacing_mm for e in entries.values() if e.spacing_mm]),
-        class_voxels=dict(zip(found.class_names, totals, strict=True)) if labeled else {},
+        class_voxels=class_voxels,
         missing=split.missing,
         unused=tuple(sorted({entry.patient for entry in entries.values()} - set(split.patients))),
-        notes=(*found.notes, *_notes(entries), *twins(entries, split)),
+        notes=(*found.notes, *_notes(entries, class_voxels), *twins(entries, split)),
         volumes=len(entries),
         written=written,
     )
@@ -167,7 +170,7 @@ def _spacing_range(spacings: Sequence[SpacingMm]) -> tuple[SpacingMm, SpacingMm]
     return (min(z), min(y), min(x)), (max(z), max(y), max(x))
 
 
-def _notes(entries: Mapping[str, Entry]) -> list[str]:
+def _notes(entries: Mapping[str, Entry], class_voxels: Mapping[str, int]) -> list[str]:
     notes = []
     total = len(entries)
     unknown = sum(entry.spacing_mm is None for entry in entries.values())
@@ -181,6 +184,12 @@ def _notes(entries: Mapping[str, Entry]) -> list[str]:
         notes.append(f"spacing taken from pixdim: the affine (sform) has unit scale in {volumes}")
     types = Counter(entry.dtype for entry in entries.values())
     notes.append("stored as " + ", ".join(f"{name} ({n})" for name, n in sorted(types.items())))
+    empty = [name for name, voxels in class_voxels.items() if not voxels]
+    if empty:
+        notes.append(
+            f"no mask has a voxel of {', '.join(empty)}: leave such a class out (--classes), "
+            "or it gets a bank and a row that stay empty"
+        )
     unlabeled = [case_id for case_id, entry in sorted(entries.items()) if not entry.labeled]
     if unlabeled:
         shown = ", ".join(unlabeled[:5]) + (", ..." if len(unlabeled) > 5 else "")

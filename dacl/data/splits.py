@@ -1,9 +1,10 @@
 """Which patients train, validate and test. ED and ES of one patient never part."""
 
+import difflib
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from itertools import combinations
@@ -24,6 +25,8 @@ class Split:
         val: for choosing checkpoints.
         test: read by ``evaluate`` alone.
         missing: patients of the named split that the raw folder does not hold.
+        labeled_sets: N -> the N labeled patients, where the split publishes its own set for N. A set is
+            complete, whatever patients are missing.
     """
 
     name: str
@@ -31,6 +34,9 @@ class Split:
     val: tuple[str, ...]
     test: tuple[str, ...]
     missing: tuple[str, ...] = ()
+    labeled_sets: Mapping[int, tuple[str, ...]] = field(
+        default_factory=dict, hash=False, kw_only=True
+    )
 
     def __post_init__(self) -> None:
         """Refuse a split in which a patient stands twice."""
@@ -71,15 +77,56 @@ class Split:
             return tuple(patient for patient in patients if patient in held)
 
         missing = tuple(patient for patient in self.patients if patient not in held)
-        return Split(self.name, kept(self.train), kept(self.val), kept(self.test), missing)
+        parts = (kept(part) for part in (self.train, self.val, self.test))
+        return Split(self.name, *parts, missing, labeled_sets=self.labeled_sets)
 
     def labeled(self, n: int) -> tuple[str, ...]:
-        """Return the first ``n`` patients of train; DaclError outside 1..len(train)."""
+        """Return the published set of ``n`` labeled patients, else the first ``n`` of train.
+
+        DaclError outside 1..len(train), or where a patient of the published set is missing.
+        """
+        if n in self.labeled_sets:
+            published = self.labeled_sets[n]
+            absent = [patient for patient in published if patient not in self.train]
+            if absent:
+                message = (
+                    f"split {self.name!r} publishes {', '.join(published)} as its {n} labeled "
+                    f"patients; not in this dataset: {', '.join(absent)}"
+                )
+                raise DaclError(
+                    message,
+                    "add those cases and prepare again, or choose others: --labeled-cases A,B,... "
+                    "or --labeled-order random:0",
+                )
+            return published
         if not 1 <= n <= len(self.train):
             total = len(self.train)
             message = f"{n} labeled patients asked for, split {self.name!r} trains on {total}"
             raise DaclError(message, f"choose --labeled from 1 to {total}")
         return self.train[:n]
+
+    def drawn(self, n: int, order: str, masked: Collection[str]) -> tuple[str, ...]:
+        """Return ``n`` patients of train that have a mask, drawn by ``order``, which is ``random:SEED``."""
+        usable = [patient for patient in self.train if patient in masked]
+        if not 1 <= n <= len(usable):
+            message = f"{n} labeled patients asked for, {len(usable)} train patients have a mask"
+            raise DaclError(message, f"choose --labeled from 1 to {len(usable)}")
+        return tuple(_shuffled(usable, order.removeprefix("random:"))[:n])
+
+    def chosen(self, names: Sequence[str], masked: Collection[str]) -> tuple[str, ...]:
+        """Return the named patients of train; DaclError for one twice, of another part, or without a mask."""
+        for name in names:
+            if name not in self.train:
+                part = self.part_of(name)
+                where = "is not in this dataset" if name in self.missing else f"is in {part}"
+                near = difflib.get_close_matches(name, self.train, n=3) or list(self.train[:5])
+                message = f"labeled case {name!r} {where} of split {self.name!r}, not in train"
+                raise DaclError(message, f"train patients are such as {', '.join(near)}")
+            if name not in masked:
+                raise DaclError(f"labeled case {name!r} has no mask", "choose one that has")
+        if len(set(names)) < len(names):
+            raise DaclError("a labeled case is named twice", "name each once")
+        return tuple(names)
 
 
 @cache
@@ -118,15 +165,14 @@ def named(name: str, dataset: str) -> Split:
         known = [*entries, *(["ssl4mis-dev"] if "ssl4mis" in entries else []), "random:SEED"]
         raise DaclError(f"no split {name!r} for {dataset}", f"choose one of: {', '.join(known)}")
     entry = entries[name]
-    return Split(name, tuple(entry["train"]), tuple(entry["val"]), tuple(entry["test"]))
+    parts = (tuple(entry[part]) for part in ("train", "val", "test"))
+    sets = {int(n): tuple(patients) for n, patients in entry.get("labelled", {}).items()}
+    return Split(name, *parts, labeled_sets=sets)
 
 
 def random_split(seed: int, labeled: Iterable[str], unlabeled: Iterable[str] = ()) -> Split:
     """Draw 70 % train, 10 % val, 20 % test of the labeled patients; the unlabeled close train."""
-    # A generator's shuffle may change with the Python version, an order by hash cannot.
-    order = sorted(
-        labeled, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).hexdigest()
-    )
+    order = _shuffled(labeled, str(seed))
     n_val, n_test = max(1, round(len(order) * 0.1)), max(1, round(len(order) * 0.2))
     if len(order) < 3:
         raise DaclError(
@@ -139,6 +185,13 @@ def random_split(seed: int, labeled: Iterable[str], unlabeled: Iterable[str] = (
         train,
         tuple(order[n_train : n_train + n_val]),
         tuple(order[n_train + n_val :]),
+    )
+
+
+def _shuffled(patients: Iterable[str], seed: str) -> list[str]:
+    # A generator's shuffle may change with the Python version, an order by hash cannot.
+    return sorted(
+        patients, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).hexdigest()
     )
 
 

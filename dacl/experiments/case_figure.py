@@ -190,7 +190,7 @@ def _row(choice: Choice, columns: Sequence[Column], network: str, work: _Work) -
     z, reason = choose_slice(truth_ZHW, masks_ZHW, choice.slice_rule)
     return CaseRow(
         caption=f"{choice.why}: {case.id}, slice {z + 1} of {len(truth_ZHW)} ({reason})",
-        image_HW=dataset.read_image(case.id)[z],
+        image_HW=dataset.read_image(case.id)[0, z],
         truth_HW=truth_ZHW[z],
         predictions_HW=[mask_ZHW[z] for mask_ZHW in masks_ZHW],
         dice=scores,

@@ -183,6 +183,6 @@ def _draw(judged: Judged, request: Request, path: Path, which: str, shown: dict[
         f"Dice {100 * shown['dice']:.1f} %{by_class}"
     )
     draw_overlay(
-        path, dataset.read_image(case.id), truth_ZHW, pred_ZHW,
+        path, dataset.read_image(case.id)[0], truth_ZHW, pred_ZHW,
         class_names=names, spacing_mm=case.spacing_mm, title=title,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from dacl.data.orientation import axis_order, from_canonical
 from dacl.data.prepared import Geometry
 
 _NIFTI2_HEADER_BYTES = 540
@@ -22,14 +23,15 @@ def why_no_nifti() -> str | None:
 
 
 def write_nifti(path: Path, mask_ZHW: UInt8[np.ndarray, "Z H W"], geometry: Geometry) -> None:
-    """Write class indices as `.nii.gz`, atomically; the voxel order is the source's (X, Y, Z).
+    """Write class indices as `.nii.gz`, atomically; the voxel order is the source's, turned back from LPS.
 
     The source's header is kept byte for byte but for what describes voxel values: data type,
     scaling, display range. Without one, affine and spacing of the geometry are written.
     """
     import nibabel
 
-    mask_XYZ = np.ascontiguousarray(mask_ZHW.transpose(2, 1, 0))
+    mask_XYZ = from_canonical(mask_ZHW.transpose(2, 1, 0), geometry.orientation)
+    mask_XYZ = np.ascontiguousarray(mask_XYZ)
     if geometry.header:
         is_nifti2 = len(geometry.header) == _NIFTI2_HEADER_BYTES
         header_class: Any = nibabel.Nifti2Header if is_nifti2 else nibabel.Nifti1Header
@@ -42,7 +44,8 @@ def write_nifti(path: Path, mask_ZHW: UInt8[np.ndarray, "Z H W"], geometry: Geom
     else:
         image = nibabel.Nifti1Image(mask_XYZ, geometry.affine)
         if geometry.spacing_mm is not None:
-            image.header.set_zooms(geometry.spacing_mm[::-1])
+            order = axis_order(geometry.orientation)
+            image.header.set_zooms([geometry.spacing_mm[::-1][order.index(i)] for i in range(3)])
     image.header.set_slope_inter(1, 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     # nibabel chooses the format by the ending, so the partial file keeps it.

@@ -27,7 +27,7 @@ class PseudoLabel(NamedTuple):
 
 def predict_volume(
     method: Method,
-    image_ZHW: Float[np.ndarray, "Z H W"],
+    image_CZHW: Float[np.ndarray, "C Z H W"],
     spacing_mm: SpacingMm | None,
     image: ImageConfig,
     device: torch.device,
@@ -36,42 +36,42 @@ def predict_volume(
 
     Args:
         method: on `device`; put into evaluation mode here and back after.
-        image_ZHW: float32, the intensity rule applied.
+        image_CZHW: float32, the intensity rule applied.
         spacing_mm: (z, y, x), or None where unknown.
         image: the geometry the method was trained under.
         device: where to compute.
     """
-    shape_HW = image_ZHW.shape[1:]
+    shape_HW = image_CZHW.shape[2:]
 
     def to_grid(probs: Tensor) -> tuple[Tensor]:
         return (to_native(probs, shape_HW, spacing_mm, image),)
 
-    volumes = _by_slices(method, image_ZHW, spacing_mm, image, device, to_grid)
+    volumes = _by_slices(method, image_CZHW, spacing_mm, image, device, to_grid)
     return {name: mask_ZHW for name, (mask_ZHW,) in volumes.items()}
 
 
 def predict_pseudo_labels(
     method: Method,
-    image_ZHW: Float[np.ndarray, "Z H W"],
+    image_CZHW: Float[np.ndarray, "C Z H W"],
     spacing_mm: SpacingMm | None,
     image: ImageConfig,
     device: torch.device,
     phi: float,
 ) -> dict[str, PseudoLabel]:
     """The masks of `predict_volume`, to the bit, and where their probability is above `phi`; from the same pass."""
-    shape_HW = image_ZHW.shape[1:]
+    shape_HW = image_CZHW.shape[2:]
 
     def to_grid(probs: Tensor) -> tuple[Tensor, Tensor]:
         return to_native_confident(probs, shape_HW, spacing_mm, image, phi)
 
-    volumes = _by_slices(method, image_ZHW, spacing_mm, image, device, to_grid)
+    volumes = _by_slices(method, image_CZHW, spacing_mm, image, device, to_grid)
     return {name: PseudoLabel(*arrays) for name, arrays in volumes.items()}
 
 
 @torch.no_grad()
 def _by_slices(
     method: Method,
-    image_ZHW: np.ndarray,
+    image_CZHW: np.ndarray,
     spacing_mm: SpacingMm | None,
     image: ImageConfig,
     device: torch.device,
@@ -82,8 +82,9 @@ def _by_slices(
     method.eval()
     parts: dict[str, list[list[np.ndarray]]] = {name: [] for name in method.judged}
     try:
-        for start in range(0, len(image_ZHW), SLICES_AT_ONCE):
-            block = to_network(image_ZHW[start : start + SLICES_AT_ONCE], spacing_mm, image, STRIDE)
+        for start in range(0, image_CZHW.shape[1], SLICES_AT_ONCE):
+            some_CzHW = image_CZHW[:, start : start + SLICES_AT_ONCE]
+            block = to_network(some_CzHW, spacing_mm, image, STRIDE)
             for name, probs in method.predict(block.to(device)).items():
                 parts[name].append([native.cpu().numpy() for native in to_grid(probs)])
     finally:

@@ -28,8 +28,11 @@ class Feed:
         self, config: Config, dataset: PreparedDataset, device: torch.device, *, unlabeled: bool
     ) -> None:
         self.seed = config.seed
-        self.labeled_patients = dataset.labeled(config.labeled)
-        self.unlabeled_patients = dataset.split.train[config.labeled :] if unlabeled else ()
+        self.labeled_patients = dataset.labeled(
+            config.labeled, order=config.labeled_order, cases=config.labeled_cases
+        )
+        others = [p for p in dataset.split.train if p not in self.labeled_patients]
+        self.unlabeled_patients = tuple(others) if unlabeled else ()
         own = dataset.cases(self.labeled_patients)
         self.labeled_cases = [case for case in own if case.has_label]
         unlabeled_cases = dataset.cases(self.unlabeled_patients)

@@ -4,19 +4,18 @@ import numpy as np
 import pytest
 
 from dacl.data import ACDC_PAGE
-from dacl.data.readers import acdc
 from dacl.errors import DaclError
 
 
 def read(raw, case_id):
-    (source,) = [s for s in acdc.discover(raw).sources if s.id == case_id]
-    return acdc.read(source)
+    (source,) = [s for s in Acdc().discover(raw).sources if s.id == case_id]
+    return Acdc().read(source)
 
 
 @pytest.mark.parametrize("level", ["", "training", "database/training"])
 def test_the_layout_with_and_without_its_upper_levels(raw_acdc, level):
     raw_acdc.add(1, level=level, es=12)
-    found = acdc.discover(raw_acdc.raw)
+    found = Acdc().discover(raw_acdc.raw)
     assert [(s.id, s.phase) for s in found.sources] == [
         ("patient001_frame01", "ED"),
         ("patient001_frame12", "ES"),
@@ -28,20 +27,23 @@ def test_the_layout_with_and_without_its_upper_levels(raw_acdc, level):
 def test_testing_beside_training(raw_acdc):
     raw_acdc.add(1)
     raw_acdc.add(101, level="testing")
-    assert {s.patient for s in acdc.discover(raw_acdc.raw).sources} == {"patient001", "patient101"}
+    assert {s.patient for s in Acdc().discover(raw_acdc.raw).sources} == {
+        "patient001",
+        "patient101",
+    }
 
 
 def test_the_phase_is_the_one_that_info_cfg_names_not_the_order(raw_acdc):
     folder = raw_acdc.add(90, es=11)
     (folder / "Info.cfg").write_text("ED: 11\nES: 1\n")
-    assert [s.phase for s in acdc.discover(raw_acdc.raw).sources] == ["ES", "ED"]
+    assert [s.phase for s in Acdc().discover(raw_acdc.raw).sources] == ["ES", "ED"]
 
 
 def test_cine_files_and_strangers_are_left_alone(raw_acdc):
     folder = raw_acdc.add(1)
     for name in ("patient001_4d.nii.gz", "patient002_frame01.nii.gz", "MANDATORY_CITATION.md"):
         (folder / name).write_bytes(b"x")
-    found = acdc.discover(raw_acdc.raw)
+    found = Acdc().discover(raw_acdc.raw)
     assert len(found.sources) == 2
     assert found.findings == ()
 
@@ -51,8 +53,8 @@ def test_integers_are_stored_whatever_the_source_type(raw_acdc, dtype):
     raw_acdc.add(1, dtype=dtype)
     case, findings = read(raw_acdc.raw, "patient001_frame01")
     assert findings == []
-    assert case.image_ZHW.dtype == (np.int16 if np.dtype(dtype).itemsize == 2 else np.uint8)
-    np.testing.assert_array_equal(case.image_ZHW.T, raw_acdc.volume(101))
+    assert case.image_CZHW.dtype == (np.int16 if np.dtype(dtype).itemsize == 2 else np.uint8)
+    np.testing.assert_array_equal(case.image_CZHW[0].T, raw_acdc.volume(101))
 
 
 def test_fractions_stay_float32(raw_acdc):
@@ -60,8 +62,8 @@ def test_fractions_stay_float32(raw_acdc):
     image = raw_acdc.volume(1).astype(np.float32) / 7
     raw_acdc.save(folder / "patient001_frame01.nii.gz", image)
     case, _ = read(raw_acdc.raw, "patient001_frame01")
-    assert case.image_ZHW.dtype == np.float32
-    np.testing.assert_array_equal(case.image_ZHW.T, image)
+    assert case.image_CZHW.dtype == np.float32
+    np.testing.assert_array_equal(case.image_CZHW[0].T, image)
 
 
 def test_the_true_spacing_is_pixdims(raw_acdc):
@@ -78,7 +80,7 @@ def test_scl_slope_and_inter_are_kept_beside_the_integers(raw_acdc):
     case, findings = read(raw_acdc.raw, "patient001_frame01")
     assert findings == []
     assert (case.slope, case.inter) == (0.5, -10)
-    np.testing.assert_array_equal(case.image_ZHW.T, raw_acdc.volume(1))
+    np.testing.assert_array_equal(case.image_CZHW[0].T, raw_acdc.volume(1))
 
 
 def test_a_trailing_time_axis_of_one_is_dropped(raw_acdc):
@@ -97,9 +99,9 @@ def test_frames_without_masks_are_unlabeled(raw_acdc):
 
 
 def problems_of(raw):
-    found = acdc.discover(raw)
+    found = Acdc().discover(raw)
     return [f.problem for f in found.findings] + [
-        finding.problem for source in found.sources for finding in acdc.read(source)[1]
+        finding.problem for source in found.sources for finding in Acdc().read(source)[1]
     ]
 
 
@@ -195,7 +197,7 @@ def test_a_sound_folder_has_no_faults(raw_acdc):
 def test_no_data_names_the_download_page_and_the_phantom(tmp_path):
     for folder in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(DaclError) as caught:
-            acdc.discover(folder)
+            Acdc().discover(folder)
         assert ACDC_PAGE in caught.value.hint
         assert "dacl preprocess phantom" in caught.value.hint
 
@@ -206,12 +208,12 @@ def test_the_marker_of_a_phantom(raw_acdc):
     marker = {"synthetic": True, "name": "phantom", "split": split}
     path = raw_acdc.raw / "phantom.json"
     path.write_text(json.dumps(marker))
-    found = acdc.discover(raw_acdc.raw)
+    found = Acdc().discover(raw_acdc.raw)
     assert (found.name, found.synthetic, found.split.name) == ("phantom", True, "phantom")
     assert found.split.val == ("patient002",)
     path.write_text("{")
     with pytest.raises(DaclError, match="dacl preprocess phantom"):
-        acdc.discover(raw_acdc.raw)
+        Acdc().discover(raw_acdc.raw)
 
 
 def test_big_endian_files(raw_acdc):
@@ -224,5 +226,5 @@ def test_big_endian_files(raw_acdc):
     case, findings = read(raw_acdc.raw, "patient001_frame01")
     assert findings == []
     assert case.spacing_mm == (10.0, 1.5, 1.25)
-    assert case.image_ZHW.dtype.isnative
-    np.testing.assert_array_equal(case.image_ZHW.T, raw_acdc.volume(101))
+    assert case.image_CZHW.dtype.isnative
+    np.testing.assert_array_equal(case.image_CZHW[0].T, raw_acdc.volume(101))

@@ -7,7 +7,7 @@ from dacl.data.case import Case, defects, smallest_integers
 def case(image=None, label=None, spacing=(10.0, 1.5, 1.25)):
     image = np.arange(24).reshape(2, 3, 4) if image is None else image
     label = np.ones((2, 3, 4), np.uint8) if label is None else label
-    return Case(id="a", patient="p", image_ZHW=image, label_ZHW=label, spacing_mm=spacing)
+    return Case(id="a", patient="p", image_CZHW=image[None], label_ZHW=label, spacing_mm=spacing)
 
 
 def problems(case):
@@ -17,7 +17,7 @@ def problems(case):
 def test_a_sound_case_has_no_defects():
     assert problems(case()) == []
     unlabeled = Case(
-        id="a", patient="p", image_ZHW=np.eye(3)[None], label_ZHW=None, spacing_mm=None
+        id="a", patient="p", image_CZHW=np.eye(3)[None, None], label_ZHW=None, spacing_mm=None
     )
     assert problems(unlabeled) == []
 

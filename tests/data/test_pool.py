@@ -29,7 +29,7 @@ def dataset(tmp_path):
         case = Case(
             id=case_id,
             patient=case_id[:2],
-            image_ZHW=random.integers(1, 500, shape).astype(np.int16),
+            image_CZHW=random.integers(1, 500, (1, *shape)).astype(np.int16),
             label_ZHW=random.integers(0, 4, shape).astype(np.uint8),
             spacing_mm=(10.0, 1.5, 1.5),
             source={},

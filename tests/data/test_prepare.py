@@ -6,6 +6,8 @@ import pytest
 
 from dacl.data.prepare import BadCases, prepare
 from dacl.data.prepared import PreparedDataset
+from dacl.data.readers.acdc import Acdc
+from dacl.data.readers.ssl4mis import Ssl4mis
 from dacl.errors import DaclError
 
 
@@ -17,7 +19,7 @@ def raw(raw_acdc):
 
 
 def run(raw, out, **options):
-    return prepare("acdc", raw, out, **{"split": "random:0", **options})
+    return prepare(Acdc(), raw, out, **{"split": "random:0", **options})
 
 
 def files_of(folder):
@@ -46,7 +48,7 @@ def test_the_report_is_counted_in_the_data(raw, tmp_path):
 
 
 def test_the_published_split_with_most_of_it_missing(raw, tmp_path):
-    report = prepare("acdc", raw, tmp_path / "out")
+    report = prepare(Acdc(), raw, tmp_path / "out")
     assert report.split == "ssl4mis"
     assert len(report.missing) == 95
     assert "patient099" in report.missing
@@ -61,7 +63,7 @@ def test_the_published_split_with_most_of_it_missing(raw, tmp_path):
 
 def test_patients_outside_the_split_are_prepared_and_named(raw_acdc, raw, tmp_path):
     raw_acdc.add(120, level="testing")
-    assert prepare("acdc", raw, tmp_path / "out").unused == ("patient120",)
+    assert prepare(Acdc(), raw, tmp_path / "out").unused == ("patient120",)
 
 
 def test_several_workers_write_what_one_writes(raw, tmp_path):
@@ -194,13 +196,13 @@ def test_one_image_with_two_masks_is_a_note_that_names_the_parts(raw_acdc, raw, 
         f"patient074_frame{n} (train) and patient076_frame{n} (test) are one image with two masks"
         for n in ("01", "09")
     )
-    assert set(expected) < set(prepare("acdc", raw, out, split="ssl4mis-dev").notes)
+    assert set(expected) < set(prepare(Acdc(), raw, out, split="ssl4mis-dev").notes)
     assert PreparedDataset.open(out).notes == expected
     # A dataset that was prepared before notes were kept gets them, and its cases stay.
     index = json.loads((out / "dataset.json").read_text())
     del index["notes"]
     (out / "dataset.json").write_text(json.dumps(index))
-    assert prepare("acdc", raw, out, split="ssl4mis-dev").written == 0
+    assert prepare(Acdc(), raw, out, split="ssl4mis-dev").written == 0
     assert PreparedDataset.open(out).notes == expected
 
 
@@ -248,7 +250,7 @@ def test_the_dataset_of_another_reader_is_refused(raw_acdc, raw, tmp_path):
             file["image"] = raw_acdc.volume(number).astype("f4").T
             file["label"] = raw_acdc.mask().T
     with pytest.raises(DaclError, match="preprocess acdc`, not by `ssl4mis`") as caught:
-        prepare("ssl4mis", copy.parent, out, split="random:0")
+        prepare(Ssl4mis(), copy.parent, out, split="random:0")
     assert "another folder" in caught.value.hint
     assert files_of(out) == before
 
@@ -264,7 +266,7 @@ def test_the_phantoms_own_split_is_the_default(raw, tmp_path):
     split = {"train": ["patient002", "patient001"], "val": ["patient003"], "test": ["patient004"]}
     marker = {"synthetic": True, "name": "phantom", "split": split}
     (raw / "phantom.json").write_text(json.dumps(marker))
-    prepare("acdc", raw, tmp_path / "out")
+    prepare(Acdc(), raw, tmp_path / "out")
     dataset = PreparedDataset.open(tmp_path / "out")
     assert dataset.synthetic
     assert dataset.split.name == "phantom"
@@ -274,7 +276,7 @@ def test_the_phantoms_own_split_is_the_default(raw, tmp_path):
 def test_no_training_patients(raw_acdc, tmp_path):
     raw_acdc.add(1)
     with pytest.raises(DaclError, match="none of the training patients"):
-        prepare("acdc", raw_acdc.raw, tmp_path / "out")
+        prepare(Acdc(), raw_acdc.raw, tmp_path / "out")
 
 
 def test_nothing_usable(raw_acdc, tmp_path):
@@ -284,7 +286,7 @@ def test_nothing_usable(raw_acdc, tmp_path):
 
 
 def test_real_acdc(real_acdc, tmp_path):
-    report = prepare("acdc", real_acdc, tmp_path / "out", workers=2)
+    report = prepare(Acdc(), real_acdc, tmp_path / "out", workers=2)
     assert report.labeled_slices[3] == 68
     assert report.labeled_slices[7] == 136
     assert report.labeled_slices == report.published_slices

@@ -10,6 +10,7 @@ import pytest
 from dacl.data.case import Case
 from dacl.data.prepare import prepare
 from dacl.data.prepared import PreparedDataset, case_path, holds, write_case
+from dacl.data.readers.acdc import Acdc
 from dacl.errors import DaclError
 
 
@@ -17,7 +18,7 @@ from dacl.errors import DaclError
 def dataset(raw_acdc, tmp_path):
     for number in range(1, 6):
         raw_acdc.add(number)
-    prepare("acdc", raw_acdc.raw, tmp_path / "out", split="random:0")
+    prepare(Acdc(), raw_acdc.raw, tmp_path / "out", split="random:0")
     return PreparedDataset.open(tmp_path / "out")
 
 
@@ -130,7 +131,7 @@ def test_slope_and_inter_are_applied_on_reading(dataset):
     case = Case(
         id="patient001_frame01",
         patient="patient001",
-        image_ZHW=np.arange(360, dtype=np.int16).reshape(3, 10, 12),
+        image_CZHW=np.arange(360, dtype=np.int16).reshape(1, 3, 10, 12),
         label_ZHW=None,
         spacing_mm=None,
         source=dict(dataset.info("patient001_frame01").source),
@@ -170,7 +171,7 @@ def test_an_index_without_the_newer_keys_is_read(dataset):
 def test_labeled_needs_masks(raw_acdc, tmp_path):
     for number in range(1, 7):
         raw_acdc.add(number, masks=number != 3)
-    prepare("acdc", raw_acdc.raw, tmp_path / "out", split="random:0")
+    prepare(Acdc(), raw_acdc.raw, tmp_path / "out", split="random:0")
     dataset = PreparedDataset.open(tmp_path / "out")
     assert dataset.split.train[-1] == "patient003"
     n = len(dataset.split.train) - 1
@@ -217,7 +218,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(dataset, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(path), "write_bytes", half)
-    case = Case(id="a", patient="p", image_ZHW=np.eye(3)[None], label_ZHW=None, spacing_mm=None)
+    case = Case(
+        id="a", patient="p", image_CZHW=np.eye(3)[None, None], label_ZHW=None, spacing_mm=None
+    )
     with pytest.raises(DaclError, match="No space left"):
         write_case(path, case)
     assert path.read_bytes() == before

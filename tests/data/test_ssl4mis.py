@@ -4,7 +4,7 @@ import pytest
 
 from dacl.data.prepare import BadCases, prepare
 from dacl.data.prepared import PreparedDataset
-from dacl.data.readers import ssl4mis
+from dacl.data.readers.ssl4mis import Ssl4mis
 from dacl.data.splits import named
 from dacl.errors import DaclError
 
@@ -49,7 +49,7 @@ def copy(tmp_path):
 
 
 def test_the_same_dataset_out_with_the_spacing_unknown(copy, tmp_path):
-    report = prepare("ssl4mis", copy, tmp_path / "out")
+    report = prepare(Ssl4mis(), copy, tmp_path / "out")
     assert report.spacing_mm is None
     assert any("spacing unknown in 8 of 8 volumes" in note for note in report.notes)
     dataset = PreparedDataset.open(tmp_path / "out")
@@ -70,7 +70,7 @@ def test_the_same_dataset_out_with_the_spacing_unknown(copy, tmp_path):
 
 def test_a_volume_is_preferred_to_its_slices(copy):
     save(copy / "data/patient007_frame01.h5", *volume("patient007", 1))
-    sources = {source.id: source for source in ssl4mis.discover(copy).sources}
+    sources = {source.id: source for source in Ssl4mis().discover(copy).sources}
     assert [path.name for path in sources["patient007_frame01"].images] == ["patient007_frame01.h5"]
     assert len(sources["patient007_frame02"].images) == 12
 
@@ -80,12 +80,12 @@ def test_the_published_lists_are_recognized(copy):
     files = {"train_slices": published.train, "val": published.val, "test": published.test}
     for name, patients in files.items():
         (copy / f"{name}.list").write_text("\n".join(f"{p}_frame01" for p in patients))
-    assert ssl4mis.discover(copy).split == published
+    assert Ssl4mis().discover(copy).split == published
 
 
 def test_without_lists_the_published_split_is_taken(copy):
     (copy / "val.list").unlink()
-    assert ssl4mis.discover(copy).split is None
+    assert Ssl4mis().discover(copy).split is None
 
 
 def spoil(copy, name):
@@ -134,7 +134,7 @@ def delete_label(path):
 def test_each_fault_is_found(copy, tmp_path, name, expected):
     spoil(copy, name)
     with pytest.raises(BadCases) as caught:
-        prepare("ssl4mis", copy, tmp_path / "out")
+        prepare(Ssl4mis(), copy, tmp_path / "out")
     assert any(expected in finding.problem for finding in caught.value.findings)
     assert {finding.case for finding in caught.value.findings} <= {
         "patient007_frame01",
@@ -144,12 +144,12 @@ def test_each_fault_is_found(copy, tmp_path, name, expected):
 
 def test_other_folders_are_refused(tmp_path):
     with pytest.raises(DaclError, match="data/slices"):
-        ssl4mis.discover(tmp_path)
+        Ssl4mis().discover(tmp_path)
     with pytest.raises(DaclError, match="no folder"):
-        ssl4mis.discover(tmp_path / "nothing")
+        Ssl4mis().discover(tmp_path / "nothing")
 
 
 def test_a_list_of_something_else_is_refused(copy):
     (copy / "test.list").write_text("case_0001\n")
     with pytest.raises(DaclError, match="case_0001"):
-        ssl4mis.discover(copy)
+        Ssl4mis().discover(copy)

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dacl.data.case import Case, defects
 from dacl.data.splits import Split
@@ -38,7 +38,9 @@ class Discovery:
     Attributes:
         findings: faults of the layout; their ``case`` may be a patient, for all of its cases.
         split: the split that the raw folder itself publishes, if it does.
+        default_split: the split to take where none is asked for and the folder has none.
         notes: facts the user should be told.
+        channels: names of the image channels; the modality alone where there is one.
     """
 
     name: str
@@ -48,11 +50,24 @@ class Discovery:
     sources: tuple[CaseSource, ...]
     findings: tuple[Finding, ...] = ()
     split: Split | None = None
+    default_split: str = "random:0"
     notes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
 
+@runtime_checkable
 class Reader(Protocol):
-    """What a module of this package offers."""
+    """What a raw layout is read with. Readers travel to worker processes: frozen dataclasses."""
+
+    @property
+    def name(self) -> str:
+        """The command under `dacl preprocess`."""
+        ...
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of that command that make this reader again."""
+        ...
 
     def discover(self, raw: Path) -> Discovery:
         """List the cases of a raw folder; DaclError if it does not have the layout."""

@@ -9,15 +9,14 @@ folder marks a synthetic dataset of the same layout and holds its split.
 import json
 import re
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, ClassVar
 
 from dacl.data import ACDC_PAGE
-from dacl.data.case import Case, smallest_integers
-from dacl.data.readers import CaseSource, Discovery, Finding, relative, voxel_findings
-from dacl.data.readers.nifti import Unreadable, Volume, load
+from dacl.data.case import Case
+from dacl.data.readers import CaseSource, Discovery, Finding, relative
+from dacl.data.readers.scan import read_scan
 from dacl.data.splits import Split
 from dacl.errors import DaclError
 
@@ -30,8 +29,23 @@ _FRAME = re.compile(
 _UNREADABLE = "download it again"
 
 
-def discover(raw: Path) -> Discovery:
-    """List the frames of every patient; DaclError if there is no patient folder."""
+@dataclass(frozen=True)
+class Acdc:
+    """The reader of `dacl preprocess acdc`."""
+
+    name: ClassVar[str] = "acdc"
+    options: ClassVar[tuple[str, ...]] = ()
+
+    def discover(self, raw: Path) -> Discovery:
+        """List the frames of every patient; DaclError if there is no patient folder."""
+        return _discover(raw)
+
+    def read(self, source: CaseSource) -> tuple[Case | None, list[Finding]]:
+        """Read a frame and its mask as they lie in their files, and check them against each other."""
+        return read_scan(source, len(CLASS_NAMES), turn=False)
+
+
+def _discover(raw: Path) -> Discovery:
     folders: dict[str, list[Path]] = defaultdict(list)
     for level in _LEVELS:
         for folder in sorted((raw / level).glob("*/")):
@@ -63,65 +77,8 @@ def discover(raw: Path) -> Discovery:
         sources=tuple(sources),
         findings=tuple(findings),
         split=_marker_split(marker),
+        default_split="ssl4mis",
     )
-
-
-def read(source: CaseSource) -> tuple[Case | None, list[Finding]]:
-    """Read a frame and its mask, and check them against each other."""
-    volumes: dict[Path, Volume] = {}
-    findings: list[Finding] = []
-    for path in (*source.images, *source.labels):
-        try:
-            volumes[path] = load(path)
-        except Unreadable as error:
-            findings.append(_finding(source, path, error.problem, error.fix))
-    if findings:
-        return None, findings
-    image = volumes[source.images[0]]
-    if image.affine_contradicts_spacing():
-        problem = f"pixdim {image.spacing_mm} mm (z, y, x) contradicts the scale of the affine"
-        fix = "write the true spacing into both"
-        findings.append(_finding(source, source.images[0], problem, fix))
-    label_ZHW = None
-    for path in source.labels:
-        label = volumes[path]
-        integers = smallest_integers(label.values())
-        if integers is None or integers.dtype != np.uint8:
-            problem = "mask with values that are not integers in 0..255"
-            return None, [*findings, _finding(source, path, problem, "map the mask to 0..3")]
-        label_ZHW = integers.T
-        if not _same_geometry(image, label):
-            problem = (
-                f"mask and image differ in geometry: spacing {label.spacing_mm} and "
-                f"{image.spacing_mm} mm (z, y, x), or the affine"
-            )
-            fix = "save the mask with the header of its image"
-            findings.append(_finding(source, path, problem, fix))
-    stored_XYZ, slope, inter = image.intensities()
-    case = Case(
-        id=source.id,
-        patient=source.patient,
-        phase=source.phase,
-        image_ZHW=stored_XYZ.T,
-        label_ZHW=label_ZHW,
-        spacing_mm=image.spacing_mm,
-        affine=image.affine,
-        header=image.header,
-        source={relative(path, source.raw): volume.sha256 for path, volume in volumes.items()},
-        slope=slope,
-        inter=inter,
-    )
-    return case, findings + voxel_findings(case, source, len(CLASS_NAMES))
-
-
-def _same_geometry(image: Volume, label: Volume) -> bool:
-    return np.allclose(image.spacing_mm, label.spacing_mm, rtol=1e-3) and np.allclose(
-        image.affine, label.affine, atol=1e-3
-    )
-
-
-def _finding(source: CaseSource, path: Path, problem: str, fix: str) -> Finding:
-    return Finding(case=source.id, file=relative(path, source.raw), problem=problem, fix=fix)
 
 
 def _patient(folder: Path, raw: Path) -> tuple[list[CaseSource], list[Finding]]:

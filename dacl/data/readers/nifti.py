@@ -35,6 +35,8 @@ class Volume:
     affine: np.ndarray
     header: bytes
     sha256: str
+    placed: bool = True
+    """Whether the header says how the voxels lie in the world; otherwise the affine is nibabel's guess."""
 
     def values(self) -> np.ndarray:
         """Return the values, in the stored type where there is nothing to scale."""
@@ -91,6 +93,7 @@ def load(path: Path) -> Volume:
         affine=np.asarray(nifti.affine, dtype=np.float64),
         header=content[:_HEADER_BYTES],
         sha256=sha256(packed),
+        placed=bool(nifti.header["sform_code"] or nifti.header["qform_code"]),
     )
 
 

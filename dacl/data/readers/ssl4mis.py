@@ -8,7 +8,9 @@ spacing is lost. A volume is put together from its slices where the folder has t
 import io
 import re
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import h5py
 import numpy as np
@@ -26,8 +28,23 @@ _PHASES = {"frame01": "ED", "frame02": "ES"}
 _FIX = "copy it again from the SSL4MIS repository"
 
 
-def discover(raw: Path) -> Discovery:
-    """List the cases of a folder with ``data/``; DaclError if there are no slices or volumes."""
+@dataclass(frozen=True)
+class Ssl4mis:
+    """The reader of `dacl preprocess ssl4mis`."""
+
+    name: ClassVar[str] = "ssl4mis"
+    options: ClassVar[tuple[str, ...]] = ()
+
+    def discover(self, raw: Path) -> Discovery:
+        """List the cases of a folder with ``data/``; DaclError if there are no slices or volumes."""
+        return _discover(raw)
+
+    def read(self, source: CaseSource) -> tuple[Case | None, list[Finding]]:
+        """Read one volume, or put it together from its slices."""
+        return _read(source)
+
+
+def _discover(raw: Path) -> Discovery:
     data = raw / "data"
     volumes: dict[str, Path] = {}
     slices: dict[str, dict[int, Path]] = defaultdict(dict)
@@ -73,12 +90,12 @@ def discover(raw: Path) -> Discovery:
         sources=tuple(sources),
         findings=tuple(findings),
         split=split,
+        default_split="ssl4mis",
         notes=(note,),
     )
 
 
-def read(source: CaseSource) -> tuple[Case | None, list[Finding]]:
-    """Read one volume, or put it together from its slices."""
+def _read(source: CaseSource) -> tuple[Case | None, list[Finding]]:
     images, labels, hashes = [], [], {}
     for path in source.images:
         try:
@@ -108,7 +125,7 @@ def read(source: CaseSource) -> tuple[Case | None, list[Finding]]:
         patient=source.patient,
         phase=source.phase,
         # Never integers: these are quotients, and a volume of 0 and 1 alone would be an accident.
-        image_ZHW=image_ZHW.astype(np.float32),
+        image_CZHW=image_ZHW.astype(np.float32)[None],
         label_ZHW=values,
         spacing_mm=None,
         source=hashes,

@@ -69,7 +69,7 @@ def draw_cases(subjects: Sequence[Subject], network: str, progress: Progress) ->
                 Score(case=index, class_name=name, values=row, status=row["status"])
                 for name, row in rows[number].items()
             )
-        image_ZHW = dataset.read_image(info.id)
+        image_ZHW = dataset.read_image(info.id)[0]
         name = f"{dataset.name}: {info.id}" if several else info.id
         found.cases.append(
             _case(name, info, dataset.class_names, image_ZHW, truth_ZHW, masks, rows, len(subjects), step)

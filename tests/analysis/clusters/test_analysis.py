@@ -48,7 +48,7 @@ def relabelled(root, change):
     dataset = tiny_run.write_dataset(root)
     for info in dataset.infos.values():
         case = Case(
-            id=info.id, patient=info.patient, image_ZHW=dataset._read(info.id, "image")[0],
+            id=info.id, patient=info.patient, image_CZHW=dataset._read(info.id, "image")[0][None],
             label_ZHW=change(dataset.read_label(info.id)), spacing_mm=info.spacing_mm,
             source=dict(info.source),
         )  # fmt: skip
@@ -231,7 +231,7 @@ def test_a_class_with_one_pixel(tmp_path):
     write_case(
         case_path(dataset.root, case.id),
         Case(
-            id=case.id, patient="p4", image_ZHW=image, label_ZHW=label,
+            id=case.id, patient="p4", image_CZHW=image[None], label_ZHW=label,
             spacing_mm=case.spacing_mm, source=dict(case.source),
         ),
     )  # fmt: skip

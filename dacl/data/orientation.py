@@ -1,0 +1,53 @@
+"""The canonical orientation LPS, and the way to it and back: pure axis swaps and flips, nothing is interpolated.
+
+Axis codes name where each voxel axis of an (X, Y, Z) array points, as nibabel writes them: ``LPS`` is left,
+posterior, superior. Under it column 0 of a slice is the patient's right, row 0 is anterior, and slice 0 is inferior:
+a radiological view, and what ACDC's headers say of themselves.
+"""
+
+import numpy as np
+
+CANONICAL = "LPS"
+_OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
+
+
+def axis_codes(affine: np.ndarray) -> str:
+    """Return the axis codes of an affine (4, 4), to the nearest axis; empty where it is singular."""
+    from nibabel.orientations import aff2axcodes
+
+    with np.errstate(all="ignore"):
+        codes = aff2axcodes(affine)
+    return "" if None in codes else "".join(codes)
+
+
+def to_canonical(array_XYZ: np.ndarray, codes: str) -> np.ndarray:
+    """Turn an array whose first three axes have these codes to LPS, as a view; empty codes leave it alone."""
+    if codes in ("", CANONICAL):
+        return array_XYZ
+    axes = axis_order(codes)
+    turned = array_XYZ.transpose(*axes, *range(3, array_XYZ.ndim))
+    return turned[tuple(_step(codes[axis] == CANONICAL[i]) for i, axis in enumerate(axes))]
+
+
+def from_canonical(array_XYZ: np.ndarray, codes: str) -> np.ndarray:
+    """Turn an LPS array to the given codes, as a view: the inverse of `to_canonical`."""
+    if codes in ("", CANONICAL):
+        return array_XYZ
+    axes = axis_order(codes)
+    flipped = array_XYZ[tuple(_step(codes[axis] == CANONICAL[i]) for i, axis in enumerate(axes))]
+    return flipped.transpose(*np.argsort(axes), *range(3, array_XYZ.ndim))
+
+
+def axis_order(codes: str) -> tuple[int, int, int]:
+    """Return which axis of the source each canonical axis is: (0, 1, 2) where none is swapped."""
+    if not codes:
+        return 0, 1, 2
+    first, second, third = (
+        next(i for i, code in enumerate(codes) if code in (target, _OPPOSITE[target]))
+        for target in CANONICAL
+    )
+    return first, second, third
+
+
+def _step(same: bool) -> slice:
+    return slice(None) if same else slice(None, None, -1)
