@@ -76,9 +76,9 @@ class Trainer:
         self.feed = Feed(config, dataset, self.device, unlabeled=method_class.uses_unlabeled)
         self.val_cases = [case for case in dataset.cases(dataset.split.val) if case.has_label]
 
-        self.method = method_class(config, channels=1, classes=len(dataset.class_names)).to(
-            self.device
-        )
+        self.method = method_class(
+            config, channels=len(dataset.channels), classes=len(dataset.class_names)
+        ).to(self.device)
         self.method.bf16 = use_bf16(config.precision, self.device)
         if config.compile:
             for network in self.method.networks.values():
@@ -294,7 +294,7 @@ class Trainer:
             dataset_from_run=os.path.relpath(dataset.root, self.run_dir),
             dataset_fingerprint=dataset.fingerprint,
             class_names=dataset.class_names,
-            channels=1,
+            channels=len(dataset.channels),
             synthetic=dataset.synthetic,
             intensity=dataset.intensity,
             split_name=dataset.split.name,
