@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dacl.data import ACDC_PAGE
+from dacl.data.readers.acdc import Acdc
 from dacl.errors import DaclError
 
 

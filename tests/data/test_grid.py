@@ -41,10 +41,11 @@ def test_nearest_index_of_one_pixel_and_to_one_pixel():
 
 
 def test_resize_feeds_scipys_zoom_of_order_zero():
-    image_ZHW = volume()
-    fed = to_network(image_ZHW, SPACING_MM, RESIZE, stride=16)
-    expected = [ndi.zoom(z, (64 / 44, 64 / 37), order=0) for z in image_ZHW]
-    np.testing.assert_array_equal(fed[:, 0], np.stack(expected))
+    image_CZHW = np.stack([volume(), -volume()])
+    fed = to_network(image_CZHW, SPACING_MM, RESIZE, stride=16)
+    for channel, image_ZHW in enumerate(image_CZHW):
+        expected = [ndi.zoom(z, (64 / 44, 64 / 37), order=0) for z in image_ZHW]
+        np.testing.assert_array_equal(fed[:, channel], np.stack(expected))
 
 
 def test_resize_comes_back_by_nearest():
@@ -57,7 +58,7 @@ def test_resize_comes_back_by_nearest():
 
 def test_resize_to_a_finer_grid_and_back_is_the_identity():
     labels_ZHW = np.random.default_rng(0).integers(0, 4, (2, *SHAPE_HW))
-    fed = to_network(labels_ZHW.astype(np.float32), None, RESIZE, stride=16)[:, 0]
+    fed = to_network(labels_ZHW[None].astype(np.float32), None, RESIZE, stride=16)[:, 0]
     np.testing.assert_array_equal(to_native(one_hot(fed), SHAPE_HW, None, RESIZE), labels_ZHW)
 
 
@@ -70,19 +71,19 @@ def test_resampled_size_keeps_the_proportions_in_mm():
 def test_resample_at_the_same_spacing_is_the_identity():
     image_ZHW = volume((48, 32))
     spacing_mm = (10.0, 1.5, 1.5)
-    fed = to_network(image_ZHW, spacing_mm, RESAMPLE, stride=16)
+    fed = to_network(image_ZHW[None], spacing_mm, RESAMPLE, stride=16)
     np.testing.assert_array_equal(fed[:, 0], image_ZHW)
     labels_ZHW = np.random.default_rng(0).integers(0, 4, (3, 48, 32), dtype=np.uint8)
     back = to_native(one_hot(labels_ZHW), (48, 32), spacing_mm, RESAMPLE)
     np.testing.assert_array_equal(back, labels_ZHW)
-    stored, mask = training_slices(image_ZHW, labels_ZHW, spacing_mm, RESAMPLE)
-    np.testing.assert_array_equal(stored, image_ZHW)
+    stored, mask = training_slices(image_ZHW[None], labels_ZHW, spacing_mm, RESAMPLE)
+    np.testing.assert_array_equal(stored[0], image_ZHW)
     np.testing.assert_array_equal(mask, labels_ZHW)
 
 
 @pytest.mark.parametrize("spacing_mm", [SPACING_MM, (5.0, 1.6, 0.7), None])
 def test_resample_keeps_constants_pads_below_and_right_and_gives_the_native_grid(spacing_mm):
-    fed = to_network(np.full((2, *SHAPE_HW), 3.0, np.float32), spacing_mm, RESAMPLE, stride=16)
+    fed = to_network(np.full((1, 2, *SHAPE_HW), 3.0, np.float32), spacing_mm, RESAMPLE, stride=16)
     height, width = resampled_size(SHAPE_HW, spacing_mm, RESAMPLE)
     assert fed.shape == (2, 1, height + -height % 16, width + -width % 16)
     torch.testing.assert_close(fed[:, 0, :height, :width], torch.full((2, height, width), 3.0))
@@ -101,7 +102,7 @@ def test_resample_does_not_shift_the_image():
     labels_ZHW = np.zeros((1, 60, 60), np.uint8)
     labels_ZHW[:, 12:30, 20:48] = 1
     spacing_mm = (10.0, 0.9, 1.1)
-    _, mask = training_slices(volume((60, 60))[:1], labels_ZHW, spacing_mm, RESAMPLE)
+    _, mask = training_slices(volume((60, 60))[None, :1], labels_ZHW, spacing_mm, RESAMPLE)
     assert mask.dtype == torch.uint8
     back = to_native(one_hot(mask), (60, 60), spacing_mm, RESAMPLE).numpy()
     inner, outer = ndi.binary_erosion(labels_ZHW[0]), ndi.binary_dilation(labels_ZHW[0])
@@ -111,24 +112,24 @@ def test_resample_does_not_shift_the_image():
 
 def test_a_finer_scan_is_averaged_not_decimated():
     stripes = np.tile(np.array([0.0, 1.0], np.float32), (1, 40, 20))
-    stored, _ = training_slices(stripes, None, (10.0, 0.75, 0.75), RESAMPLE)
-    assert stored.shape == (1, 20, 20)
+    stored, _ = training_slices(stripes[None], None, (10.0, 0.75, 0.75), RESAMPLE)
+    assert stored.shape == (1, 1, 20, 20)
     assert (stored[..., 2:-2] - 0.5).abs().max() < 0.01
-    third, _ = training_slices(stripes, None, (10.0, 0.5, 0.5), RESAMPLE)
+    third, _ = training_slices(stripes[None], None, (10.0, 0.5, 0.5), RESAMPLE)
     assert third.std() < 0.2
 
 
 def test_training_stores_the_same_resampled_image_that_inference_feeds():
     image_ZHW = volume()
-    stored, mask = training_slices(image_ZHW, None, SPACING_MM, RESAMPLE)
-    fed = to_network(image_ZHW, SPACING_MM, RESAMPLE, stride=16)
+    stored, mask = training_slices(image_ZHW[None], None, SPACING_MM, RESAMPLE)
+    fed = to_network(image_ZHW[None], SPACING_MM, RESAMPLE, stride=16)
     assert mask is None
-    torch.testing.assert_close(stored, fed[:, 0, : stored.shape[1], : stored.shape[2]])
+    torch.testing.assert_close(stored[0], fed[:, 0, : stored.shape[2], : stored.shape[3]])
 
 
 def test_training_under_resize_stores_the_scans_own_grid():
     image_ZHW = volume()
     labels_ZHW = np.zeros(image_ZHW.shape, np.uint8)
-    stored, mask = training_slices(image_ZHW, labels_ZHW, SPACING_MM, RESIZE)
-    np.testing.assert_array_equal(stored, image_ZHW)
-    assert mask.shape == stored.shape
+    stored, mask = training_slices(image_ZHW[None], labels_ZHW, SPACING_MM, RESIZE)
+    np.testing.assert_array_equal(stored[0], image_ZHW)
+    assert mask.shape == stored.shape[1:]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dacl.config import ImageConfig
-from dacl.data import pool as module
+from dacl.data import paging as module
 from dacl.data.augment import Placement, draw_placements, source_pixels
 from dacl.data.case import Case
 from dacl.data.pool import SlicePool
@@ -69,7 +69,8 @@ def slices(read):
 @pytest.mark.parametrize("image", [RESIZE, CROP], ids=["resize", "crop"])
 def test_patches_equal_indexing_each_slice(dataset, image):
     pool = pool_of(dataset, image)
-    images, labels = slices(dataset.read_image), slices(dataset.read_label)
+    images = slices(lambda case_id: dataset.read_image(case_id)[0])
+    labels = slices(dataset.read_label)
     assert len(pool) == len(images) == 6
     index = torch.tensor([5, 0, 3, 2, 5, 1, 4])
     placement = draw_placements(len(index), 1)
@@ -93,7 +94,7 @@ def test_patches_equal_indexing_each_slice(dataset, image):
 def test_image_and_label_are_looked_up_in_the_same_place(dataset):
     """Where the image is the label, so are the patches."""
     pool = pool_of(dataset, RESIZE)
-    pool.pixels = pool.mask_pixels.float()
+    pool.pixels_CP = pool.mask_pixels.float().unsqueeze(0)
     patches = pool.patches(torch.arange(6), draw_placements(6, 0))
     assert torch.equal(patches.images_BCHW[:, 0].long(), patches.labels_BHW)
 

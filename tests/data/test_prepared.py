@@ -41,7 +41,7 @@ def test_cases_come_in_the_order_of_the_patients_then_of_the_frames(dataset):
 def test_reading_gives_back_the_source(dataset, raw_acdc):
     image_XYZ = raw_acdc.volume(309).astype(float)
     expected = (image_XYZ - image_XYZ.min()) / (image_XYZ.max() - image_XYZ.min())
-    image_ZHW = dataset.read_image("patient003_frame09")
+    (image_ZHW,) = dataset.read_image("patient003_frame09")
     assert image_ZHW.dtype == np.float32
     np.testing.assert_allclose(image_ZHW.transpose(2, 1, 0), expected, rtol=1e-6)
     label_ZHW = dataset.read_label("patient003_frame09")
@@ -141,7 +141,7 @@ def test_slope_and_inter_are_applied_on_reading(dataset):
     write_case(case_path(dataset.root, case.id), case)
     # A negative slope turns the image around: the largest stored value is the darkest.
     expected = np.linspace(1, 0, 360, dtype=np.float32).reshape(3, 10, 12)
-    np.testing.assert_allclose(dataset.read_image(case.id), expected, atol=1e-6)
+    np.testing.assert_allclose(dataset.read_image(case.id)[0], expected, atol=1e-6)
 
 
 def test_a_case_from_other_source_files_is_refused(dataset):
@@ -201,11 +201,19 @@ def test_holds_only_what_is_whole_and_of_the_same_source(dataset):
     path = case_path(dataset.root, "patient001_frame01")
     with h5py.File(path) as file:
         source = json.loads(file.attrs["source"])
-    assert holds(path, source)
-    assert not holds(path, {**source, "another": "file"})
+
+    def case(**other):
+        return Case(
+            id="patient001_frame01", patient="patient001", image_CZHW=np.eye(3)[None, None],
+            label_ZHW=None, spacing_mm=None, **{"source": source, **other},
+        )  # fmt: skip
+
+    assert holds(path, case())
+    assert not holds(path, case(source={**source, "another": "file"}))
+    assert not holds(path, case(reading="liver,spleen"))
     flip_a_byte_of(path, "label")
-    assert not holds(path, source)
-    assert not holds(path.with_name("gone.h5"), source)
+    assert not holds(path, case())
+    assert not holds(path.with_name("gone.h5"), case())
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(dataset, monkeypatch):

@@ -62,7 +62,7 @@ def test_the_same_dataset_out_with_the_spacing_unknown(copy, tmp_path):
         assert dataset.info(case_id).phase == "ES"
         assert dataset.info(case_id).spacing_mm is None
         np.testing.assert_array_equal(dataset.read_label(case_id), label)
-        np.testing.assert_allclose(dataset.read_image(case_id), image, atol=1e-6)
+        np.testing.assert_allclose(dataset.read_image(case_id)[0], image, atol=1e-6)
         geometry = dataset.read_geometry(case_id)
         assert geometry.spacing_mm is None
         assert geometry.header == b""

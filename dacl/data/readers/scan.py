@@ -56,8 +56,9 @@ def read_scan(
     for path in source.labels:
         label = volumes[path]
         values = smallest_integers(label.values())
-        if values is None:
-            problem = "mask with values that are not integers"
+        if values is None or (label_values is None and values.dtype != np.uint8):
+            within = " in 0..255" if label_values is None else ""
+            problem = f"mask with values that are not integers{within}"
             fix = f"map the mask to 0..{n_classes - 1}"
             return None, [*findings, _finding(source, path, problem, fix)]
         if label_values is not None:
@@ -66,10 +67,6 @@ def read_scan(
                 problem = f"label values {unknown[:5]} that no class has"
                 fix = f"the classes are the values {_listed(label_values)}: map the mask, or name the class"
                 return None, [*findings, _finding(source, path, problem, fix)]
-        elif values.dtype != np.uint8:
-            problem = "mask with values that are not integers in 0..255"
-            fix = f"map the mask to 0..{n_classes - 1}"
-            return None, [*findings, _finding(source, path, problem, fix)]
         label_ZHW = to_canonical(values, codes).T
         if not _same_geometry(first, label):
             problem = (
