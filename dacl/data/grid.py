@@ -118,6 +118,19 @@ def to_native_confident(
     return _classes(native), native.amax(dim=1) > phi
 
 
+def to_native_probabilities(
+    probs_ZNhw: Float[Tensor, "Z N h w"],
+    shape_HW: tuple[int, int],
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+) -> Float[Tensor, "Z N H W"]:
+    """Class probabilities on the scan's own grid: `to_native` is their argmax."""
+    if image.geometry == "resize":
+        rows, columns = (nearest_index(image.patch_size, n).to(probs_ZNhw.device) for n in shape_HW)
+        return probs_ZNhw[:, :, rows][..., columns]
+    return _bilinear(probs_ZNhw, shape_HW, spacing_mm, image)
+
+
 def _classes(probs: Tensor) -> Tensor:
     return probs.argmax(dim=1).to(torch.uint8)
 

@@ -3,8 +3,6 @@
 A split larger than its share of memory is decoded, case by case, into a file that the system pages in as it is read.
 """
 
-import os
-import tempfile
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,10 +13,9 @@ from torch import Tensor
 from dacl.config import ImageConfig
 from dacl.data.augment import Placement, source_pixels
 from dacl.data.grid import stored_size, training_slices
+from dacl.data.paging import room_for
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
-
-MEMORY_SHARE = 0.5  # of what is free when the pool is built
 
 
 class Patches(NamedTuple):
@@ -70,17 +67,10 @@ class SlicePool:
         self.offset_S = pixels_S.cumsum(0) - pixels_S
 
         channels, total = len(dataset.channels), int(pixels_S.sum())
-        needed = (4 * channels + 1) * total  # bytes: float32 pixels and uint8 masks
-        in_file = device.type == "cpu" and needed > MEMORY_SHARE * _free_memory()
-        new = _in_file if in_file else torch.empty
-        try:
-            pixels = new(channels * total, dtype=torch.float32).view(channels, total)
-            mask_pixels = new(total, dtype=torch.uint8) if labels else torch.empty(0)
-        except OSError as error:
-            raise DaclError(
-                f"not enough disk in the temporary folder {tempfile.tempdir or ''}: {error}",
-                f"set TMPDIR to a folder with {needed // 10**6 + 1} MB free",
-            ) from error
+        flat, mask_pixels = room_for(
+            device, (channels * total, torch.float32), (total if labels else 0, torch.uint8)
+        )
+        pixels = flat.view(channels, total)
         start = 0
         for case in cases:
             label = dataset.read_label(case.id) if labels else None
@@ -110,20 +100,3 @@ class SlicePool:
         if self.mask_pixels is None:
             return Patches(images, None)
         return Patches(images, torch.where(inside, self.mask_pixels[flat], 0).long())
-
-
-def _in_file(count: int, *, dtype: torch.dtype) -> Tensor:
-    """Pixels in a file of the temporary folder; OSError if it has no room for them."""
-    # the memory map keeps the unlinked file alive for as long as the pool lives
-    with tempfile.NamedTemporaryFile(prefix="dacl-", suffix=".pixels") as file:
-        if hasattr(os, "posix_fallocate"):
-            # a sparse file on a full disk would end the process with SIGBUS at the first write
-            os.posix_fallocate(file.fileno(), 0, count * dtype.itemsize)
-        return torch.from_file(file.name, shared=True, size=count, dtype=dtype)
-
-
-def _free_memory() -> int:
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):  # not told on this system
-        return 1 << 62

@@ -10,7 +10,7 @@ import torch
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
 from dacl.inference.postprocess import largest_component
-from dacl.inference.slices import predict_volume
+from dacl.inference.volumes import predict_volume
 from dacl.training.checkpoint import Trained, load_trained, open_data
 from dacl.training.device import pick_device, use_bf16
 

@@ -1,6 +1,6 @@
 """A 2D method on a volume: slice by slice, the full field, every judged network in one pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,13 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from dacl.config import ImageConfig
-from dacl.data.grid import SpacingMm, to_native, to_native_confident, to_network
+from dacl.data.grid import (
+    SpacingMm,
+    to_native,
+    to_native_confident,
+    to_native_probabilities,
+    to_network,
+)
 from dacl.methods.base import Method
 
 SLICES_AT_ONCE = 16
@@ -68,7 +74,23 @@ def predict_pseudo_labels(
     return {name: PseudoLabel(*arrays) for name, arrays in volumes.items()}
 
 
-@torch.no_grad()
+def probabilities(
+    method: Method,
+    image_CZHW: Float[np.ndarray, "C Z H W"],
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+    device: torch.device,
+) -> Iterator[tuple[slice, dict[str, Float[Tensor, "N z H W"]]]]:
+    """Slices of the scan from first to last, and the class probabilities of each judged network there, float32."""
+    shape_HW = image_CZHW.shape[2:]
+    for z, block in _blocks(method, image_CZHW, spacing_mm, image, device):
+        native = {
+            name: to_native_probabilities(probs, shape_HW, spacing_mm, image).transpose(0, 1)
+            for name, probs in block.items()
+        }
+        yield z, native
+
+
 def _by_slices(
     method: Method,
     image_CZHW: np.ndarray,
@@ -78,18 +100,31 @@ def _by_slices(
     to_grid: Callable[[Tensor], tuple[Tensor, ...]],
 ) -> dict[str, tuple[np.ndarray, ...]]:
     """What `to_grid` makes of each judged network's probabilities, the blocks of slices joined."""
-    was_training = method.training
-    method.eval()
     parts: dict[str, list[list[np.ndarray]]] = {name: [] for name in method.judged}
-    try:
-        for start in range(0, image_CZHW.shape[1], SLICES_AT_ONCE):
-            some_CzHW = image_CZHW[:, start : start + SLICES_AT_ONCE]
-            block = to_network(some_CzHW, spacing_mm, image, STRIDE)
-            for name, probs in method.predict(block.to(device)).items():
-                parts[name].append([native.cpu().numpy() for native in to_grid(probs)])
-    finally:
-        method.train(was_training)
+    for _, block in _blocks(method, image_CZHW, spacing_mm, image, device):
+        for name, probs in block.items():
+            parts[name].append([native.cpu().numpy() for native in to_grid(probs)])
     return {
         name: tuple(np.concatenate(column) for column in zip(*blocks, strict=True))
         for name, blocks in parts.items()
     }
+
+
+@torch.no_grad()
+def _blocks(
+    method: Method,
+    image_CZHW: np.ndarray,
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+    device: torch.device,
+) -> Iterator[tuple[slice, dict[str, Float[Tensor, "Z N h w"]]]]:
+    """Blocks of slices, and each judged network's probabilities on its own grid."""
+    was_training = method.training
+    method.eval()
+    try:
+        for start in range(0, image_CZHW.shape[1], SLICES_AT_ONCE):
+            z = slice(start, min(start + SLICES_AT_ONCE, image_CZHW.shape[1]))
+            block = to_network(image_CZHW[:, z], spacing_mm, image, STRIDE)
+            yield z, method.predict(block.to(device))
+    finally:
+        method.train(was_training)

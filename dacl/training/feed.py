@@ -1,13 +1,15 @@
-"""What a step sees: labelled and unlabelled slices, drawn and augmented."""
+"""What a step sees: labelled and unlabelled slices, or patches of volumes, drawn and augmented."""
 
 import torch
 from torch import Tensor
 
 from dacl.config import Config
 from dacl.data.augment import draw_placements
+from dacl.data.crops import draw_crops
 from dacl.data.pool import SlicePool
 from dacl.data.prepared import PreparedDataset
 from dacl.data.sampler import ShuffledStream
+from dacl.data.volume_pool import VolumePool
 from dacl.methods.base import Batch
 
 
@@ -18,7 +20,7 @@ class Feed:
         config: batch sizes, image geometry, seed, labelled patients.
         dataset: the prepared data.
         device: where the pixels stay and the batches appear.
-        unlabeled: whether the method wants unlabelled slices.
+        unlabeled: whether the method wants unlabelled images.
 
     Raises:
         DaclError: `config.labeled` does not fit the split, or a case cannot be read.
@@ -35,33 +37,37 @@ class Feed:
         self.unlabeled_patients = tuple(others) if unlabeled else ()
         own = dataset.cases(self.labeled_patients)
         self.labeled_cases = [case for case in own if case.has_label]
-        unlabeled_cases = dataset.cases(self.unlabeled_patients)
+        self.unlabeled_cases = dataset.cases(self.unlabeled_patients)
         if unlabeled:  # a frame without a mask of a labelled patient is an unlabelled scan
-            unlabeled_cases += [case for case in own if not case.has_label]
+            self.unlabeled_cases += [case for case in own if not case.has_label]
 
         optim, image = config.optim, config.image
-        self.labeled = SlicePool(dataset, self.labeled_cases, image, labels=True, device=device)
+        pool = VolumePool if image.dims == 3 else SlicePool
+        self.labeled = pool(dataset, self.labeled_cases, image, labels=True, device=device)
         self._labeled_order = ShuffledStream(
             len(self.labeled), optim.batch_labeled, self.seed, "labeled"
         )
-        self.unlabeled: SlicePool | None = None
-        if unlabeled_cases:
-            self.unlabeled = SlicePool(dataset, unlabeled_cases, image, labels=False, device=device)
+        self.unlabeled: SlicePool | VolumePool | None = None
+        if self.unlabeled_cases:
+            self.unlabeled = pool(dataset, self.unlabeled_cases, image, labels=False, device=device)
             self._unlabeled_order = ShuffledStream(
                 len(self.unlabeled), optim.batch_unlabeled, self.seed, "unlabeled"
             )
 
     def batch(self, step: int) -> Batch:
         """The batch of step `step`: a function of the seed and the step, so that nothing has to be saved."""
-        images_BCHW, labels_AHW = self._patches(self.labeled, self._labeled_order, "labeled", step)
-        assert labels_AHW is not None
+        images, labels = self._patches(self.labeled, self._labeled_order, "labeled", step)
+        assert labels is not None
         if self.unlabeled is not None:
             more, _ = self._patches(self.unlabeled, self._unlabeled_order, "unlabeled", step)
-            images_BCHW = torch.cat([images_BCHW, more])
-        return Batch(images_BCHW, labels_AHW)
+            images = torch.cat([images, more])
+        return Batch(images, labels)
 
     def _patches(
-        self, pool: SlicePool, order: ShuffledStream, name: str, step: int
+        self, pool: SlicePool | VolumePool, order: ShuffledStream, name: str, step: int
     ) -> tuple[Tensor, Tensor | None]:
         index = order.at(step)
-        return pool.patches(index, draw_placements(len(index), self.seed, "augment", name, step))
+        draw = (len(index), self.seed, "augment", name, step)
+        if isinstance(pool, VolumePool):
+            return pool.patches(index, draw_crops(*draw))
+        return pool.patches(index, draw_placements(*draw))

@@ -9,7 +9,7 @@ import copy
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,7 +20,7 @@ from torch import Tensor
 from dacl import protocol
 from dacl.config import Config, config_hash, resolve
 from dacl.config_text import to_toml
-from dacl.data.prepared import PreparedDataset
+from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods import METHODS
 from dacl.training import checkpoint
@@ -233,9 +233,9 @@ class Trainer:
             bf16=self.method.bf16,
             threads=torch.get_num_threads(),
             labeled_volumes=len(self.feed.labeled_cases),
-            labeled_slices=len(self.feed.labeled),
+            labeled_slices=_slices(self.feed.labeled_cases),
             unlabeled_patients=len(self.feed.unlabeled_patients),
-            unlabeled_slices=len(self.feed.unlabeled) if self.feed.unlabeled else 0,
+            unlabeled_slices=_slices(self.feed.unlabeled_cases),
             val_patients=len({case.patient for case in self.val_cases}),
             start_step=self.step,
             estimated_seconds=self._estimate_seconds(),
@@ -261,8 +261,8 @@ class Trainer:
             case = self.val_cases[0]
             start = time.perf_counter()
             validate(method, self.dataset, [case], self.device)
-            slices = sum(other.shape_ZHW[0] for other in self.val_cases)
-            val_seconds = (time.perf_counter() - start) * slices / case.shape_ZHW[0]
+            share = _slices(self.val_cases) / case.shape_ZHW[0]
+            val_seconds = (time.perf_counter() - start) * share
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)  # the copy is not the run
         left = total - self.step
@@ -376,3 +376,7 @@ class Trainer:
             for key, before in state["machine"].items()
             if machine[key] != before
         ]
+
+
+def _slices(cases: Sequence[CaseInfo]) -> int:
+    return sum(case.shape_ZHW[0] for case in cases)

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 
 from dacl.data.prepared import CaseInfo, PreparedDataset
-from dacl.inference.slices import PseudoLabel, predict_pseudo_labels, predict_volume
+from dacl.inference.slices import PseudoLabel
+from dacl.inference.volumes import predict_pseudo_labels, predict_volume
 from dacl.methods.base import Method
 from dacl.metrics.overlap import confusion, dice_from_confusion, dice_per_class
 

@@ -46,7 +46,7 @@ def blocks(shape, side=8):
 def test_shapes_of_odd_volumes(method, image, shape):
     built = METHODS[method](tiny.config(method), 1, 4)
     volume = np.random.default_rng(0).random(shape, dtype=np.float32)
-    masks = predict_volume(built, volume, (10.0, 1.3, 1.7), image, CPU)
+    masks = predict_volume(built, volume[None], (10.0, 1.3, 1.7), image, CPU)
     assert tuple(masks) == (("a",) if method == "supervised" else ("a", "b", "mean"))
     for mask in masks.values():
         assert mask.shape == shape
@@ -59,7 +59,7 @@ def test_the_mode_is_as_before(training):
     method = Cps(tiny.config("cps"), 1, 4).train(training)
     statistics = {k: v.clone() for k, v in method.state_dict().items()}
     _, volume = blocks((2, 20, 20))
-    predict_volume(method, volume, None, RESAMPLE, CPU)
+    predict_volume(method, volume[None], None, RESAMPLE, CPU)
     assert {module.training for module in method.modules()} == {training}
     assert tiny.differences(statistics, dict(method.state_dict())) == []
     assert all(p.grad is None for p in method.parameters())
@@ -67,21 +67,21 @@ def test_the_mode_is_as_before(training):
 
 def test_resample_at_its_own_spacing_loses_nothing():
     method, (label, volume) = Reader(), blocks((3, 47, 39))
-    masks = predict_volume(method, volume, (8.0, 1.5, 1.5), RESAMPLE, CPU)
+    masks = predict_volume(method, volume[None], (8.0, 1.5, 1.5), RESAMPLE, CPU)
     np.testing.assert_array_equal(masks["a"], label)
     assert method.shapes == [(3, 1, 48, 48)], "padded to multiples of 16"
 
 
 def test_unknown_spacing_keeps_the_pixel_grid():
     method, (label, volume) = Reader(), blocks((2, 35, 52))
-    masks = predict_volume(method, volume, None, RESAMPLE, CPU)
+    masks = predict_volume(method, volume[None], None, RESAMPLE, CPU)
     np.testing.assert_array_equal(masks["a"], label)
     assert method.shapes == [(2, 1, 48, 64)]
 
 
 def test_resample_brings_both_directions_to_the_spacing():
     method, (label, volume) = Reader(), blocks((2, 40, 48))
-    masks = predict_volume(method, volume, (5.0, 3.0, 0.75), RESAMPLE, CPU)
+    masks = predict_volume(method, volume[None], (5.0, 3.0, 0.75), RESAMPLE, CPU)
     assert method.shapes == [(2, 1, 80, 32)], "40 rows of 3 mm, 48 columns of 0.75 mm"
     inner = (slice(None), slice(2, 6), slice(2, 6))  # away from the edges of blocks
     np.testing.assert_array_equal(masks["a"][inner], label[inner])
@@ -92,7 +92,7 @@ def test_resample_brings_both_directions_to_the_spacing():
 def test_resize_is_the_published_protocol(shape):
     """Order-0 zoom to the square and back, as the ancestors' test code does with scipy."""
     method, (_, volume) = Reader(), blocks(shape)
-    masks = predict_volume(method, volume, (5.0, 3.0, 0.75), RESIZE, CPU)
+    masks = predict_volume(method, volume[None], (5.0, 3.0, 0.75), RESIZE, CPU)
     assert method.shapes == [(shape[0], 1, 32, 32)]
     for native, mask in zip(volume, masks["a"], strict=True):
         height, width = native.shape
@@ -103,14 +103,14 @@ def test_resize_is_the_published_protocol(shape):
 
 def test_many_slices_go_in_blocks():
     method, (label, volume) = Reader(), blocks((SLICES_AT_ONCE + 3, 20, 20))
-    masks = predict_volume(method, volume, None, RESAMPLE, CPU)
+    masks = predict_volume(method, volume[None], None, RESAMPLE, CPU)
     np.testing.assert_array_equal(masks["a"], label)
     assert [shape[0] for shape in method.shapes] == [SLICES_AT_ONCE, 3]
 
 
 def test_every_judged_name_is_answered():
     _, volume = blocks((1, 20, 20))
-    assert list(predict_volume(Reader(("a", "b", "mean")), volume, None, RESAMPLE, CPU)) == [
+    assert list(predict_volume(Reader(("a", "b", "mean")), volume[None], None, RESAMPLE, CPU)) == [
         "a",
         "b",
         "mean",
@@ -124,7 +124,7 @@ def test_mean_is_the_network_of_the_averaged_softmaxes():
         with torch.no_grad():
             network.classifier.weight.normal_(std=2.0)
     volume = np.random.default_rng(1).random((2, 32, 32), dtype=np.float32)
-    masks = predict_volume(method, volume, None, RESAMPLE, CPU)
+    masks = predict_volume(method, volume[None], None, RESAMPLE, CPU)
     method.eval()
     with torch.no_grad():
         images = torch.from_numpy(volume).unsqueeze(1)
@@ -142,5 +142,5 @@ def test_the_mode_is_as_before_after_an_error():
     method = Reader().train()
     method.predict = lambda images: 1 / 0
     with pytest.raises(ZeroDivisionError):
-        predict_volume(method, blocks((1, 20, 20))[1], None, RESAMPLE, CPU)
+        predict_volume(method, blocks((1, 20, 20))[1][None], None, RESAMPLE, CPU)
     assert method.training

@@ -41,7 +41,7 @@ def by_hand(method, dataset, network, phi):
     """Precision and recall of each foreground class, a pixel at a time."""
     right, said, true = (dict.fromkeys((1, 2, 3), 0) for _ in range(3))
     for case in dataset.cases(tiny.VAL):
-        images = torch.from_numpy(dataset.read_image(case.id)).unsqueeze(1)
+        images = torch.from_numpy(dataset.read_image(case.id)).transpose(0, 1)
         probs_ZNHW, truth_ZHW = method.predict(images)[network], dataset.read_label(case.id)
         for z, y, x in np.ndindex(truth_ZHW.shape):
             probs, truth = probs_ZNHW[z, :, y, x].tolist(), int(truth_ZHW[z, y, x])
@@ -72,7 +72,7 @@ def agreement_by_hand(method, dataset):
     """2 |A and B| / (|A| + |B|) of each foreground class, a pixel at a time over both volumes."""
     both, held = (dict.fromkeys((1, 2, 3), 0) for _ in range(2))
     for case in dataset.cases(tiny.VAL):
-        probs = method.predict(torch.from_numpy(dataset.read_image(case.id)).unsqueeze(1))
+        probs = method.predict(torch.from_numpy(dataset.read_image(case.id)).transpose(0, 1))
         for a, b in zip(*(probs[n].argmax(dim=1).flatten().tolist() for n in "ab"), strict=True):
             for winner in (a, b):
                 if winner > 0:

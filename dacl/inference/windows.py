@@ -1,0 +1,190 @@
+"""A 3D method on a volume: overlapping windows, weighted towards their centres, every judged network in one pass.
+
+Near its border a window lacks context: each is weighted by a Gaussian around its centre, sigma an eighth of its side
+(the practice that nnU-Net made standard), and the weights of the windows over a voxel are scaled to add up to 1.
+
+Windows go along z, and slices that no later window reaches are finished: they are brought to the scan's grid, used and
+dropped. Held at a time are, in float32, the N classes of each network on `patch_depth` slices of the network's grid,
+and SLAB_BYTES of each on the scan's: with two networks, 14 classes and 64 slices of 256x256 0.5 GB and 0.2 GB.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from dacl.config import ImageConfig
+from dacl.data.case import SpacingMm
+from dacl.data.volume_grid import image_to_network, native_slabs
+from dacl.inference.slices import PseudoLabel
+from dacl.methods.base import Method
+
+WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 4, "mps": 1}
+GPU_SHARE = 0.5
+"""Of the GPU's free memory that what is held may take; it lies in the host's memory otherwise."""
+
+
+def predict_volume(
+    method: Method,
+    image_CZHW: Float[np.ndarray, "C Z H W"],
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+    device: torch.device,
+) -> dict[str, np.ndarray]:
+    """uint8 class indices (Z, H, W) on the scan's own grid, for each of `method.judged`; arguments as in `slices`."""
+    masks = {name: np.empty(image_CZHW.shape[1:], np.uint8) for name in method.judged}
+    for z, probs in probabilities(method, image_CZHW, spacing_mm, image, device):
+        for name, probs_NzHW in probs.items():
+            masks[name][z] = probs_NzHW.argmax(dim=0).byte().cpu().numpy()
+    return masks
+
+
+def predict_pseudo_labels(
+    method: Method,
+    image_CZHW: Float[np.ndarray, "C Z H W"],
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+    device: torch.device,
+    phi: float,
+) -> dict[str, PseudoLabel]:
+    """The masks of `predict_volume`, to the bit, and where their probability is above `phi`; from the same pass."""
+    shape = image_CZHW.shape[1:]
+    labels = {
+        name: PseudoLabel(np.empty(shape, np.uint8), np.empty(shape, bool))
+        for name in method.judged
+    }
+    for z, probs in probabilities(method, image_CZHW, spacing_mm, image, device):
+        for name, probs_NzHW in probs.items():
+            labels[name].mask_ZHW[z] = probs_NzHW.argmax(dim=0).byte().cpu().numpy()
+            labels[name].confident_ZHW[z] = (probs_NzHW.amax(dim=0) > phi).cpu().numpy()
+    return labels
+
+
+def probabilities(
+    method: Method,
+    image_CZHW: Float[np.ndarray, "C Z H W"],
+    spacing_mm: SpacingMm | None,
+    image: ImageConfig,
+    device: torch.device,
+) -> Iterator[tuple[slice, dict[str, Float[Tensor, "N z H W"]]]]:
+    """Slices of the scan from below to above, and the class probabilities of each judged network there, float32."""
+    volume = image_to_network(image_CZHW, spacing_mm, image)
+    slabs = window_slabs(method, volume, image, device)
+    return native_slabs(slabs, volume.shape[1], image_CZHW.shape[1:])
+
+
+@torch.no_grad()
+def window_slabs(
+    method: Method, volume_Cdhw: Float[Tensor, "C d h w"], image: ImageConfig, device: torch.device
+) -> Iterator[dict[str, Float[Tensor, "N z h w"]]]:
+    """Class probabilities of each judged network on the network's grid, in slabs that follow each other along z."""
+    patch = (image.patch_depth, image.patch_size, image.patch_size)
+    shape = volume_Cdhw.shape[1:]
+    missing = [max(0, side - extent) for side, extent in zip(patch, shape, strict=True)]
+    before = [total // 2 for total in missing]
+    margins = [m for b, total in zip(before, missing, strict=True) for m in (b, total - b)]
+    padded = F.pad(volume_Cdhw, [*margins[4:], *margins[2:4], *margins[:2]])
+    axes = [
+        windows_along(extent, side, image.window_overlap)
+        for extent, side in zip(padded.shape[1:], patch, strict=True)
+    ]
+    y, x = (slice(b, b + extent) for b, extent in zip(before[1:], shape[1:], strict=True))
+    sums = _Sums(method, patch[0], tuple(padded.shape[2:]), device)
+    with _evaluating(method):
+        for number, (top, weight_D) in enumerate(axes[0]):
+            plane = [(row, column) for row in axes[1] for column in axes[2]]
+            at_once = WINDOWS_AT_ONCE.get(device.type, 1)
+            for begin in range(0, len(plane), at_once):
+                some = plane[begin : begin + at_once]
+                windows = [
+                    padded[
+                        :, top : top + patch[0], row : row + patch[1], column : column + patch[2]
+                    ]
+                    for (row, _), (column, _) in some
+                ]
+                found = method.predict(torch.stack(windows).to(device))
+                for b, ((row, weight_S), (column, weight_T)) in enumerate(some):
+                    weight = weight_D[:, None, None] * weight_S[:, None] * weight_T
+                    sums.add({name: probs[b] for name, probs in found.items()}, weight, row, column)
+            last = number + 1 == len(axes[0])
+            finished = sums.pop(patch[0] if last else axes[0][number + 1][0] - top)
+            # one window deep is all that a padded volume is
+            z = slice(before[0], before[0] + shape[0]) if missing[0] else slice(None)
+            yield {name: probs[:, z, y, x] for name, probs in finished.items()}
+
+
+def windows_along(
+    extent: int, side: int, overlap: float
+) -> list[tuple[int, Float[Tensor, "side"]]]:
+    """Where the windows along one axis begin, evenly spread, and their weights, which add up to 1 at every voxel.
+
+    Args:
+        extent: voxels, `side` or more.
+        side: of the window.
+        overlap: share of the side that neighbours have in common, at least.
+    """
+    room, step = extent - side, max(1, int(side * (1 - overlap)))
+    count = -(-room // step) + 1
+    starts = [round(i * room / max(count - 1, 1)) for i in range(count)]
+    offset = (torch.arange(side, dtype=torch.float64) - (side - 1) / 2) / (side / 8)
+    bell = (-0.5 * offset.square()).exp()
+    total = torch.zeros(extent, dtype=torch.float64)
+    for start in starts:
+        total[start : start + side] += bell
+    return [(start, (bell / total[start : start + side]).float()) for start in starts]
+
+
+class _Sums:
+    """Weighted sums of the windows' probabilities on the slices that windows still reach.
+
+    Args:
+        method: whose networks are summed. `mean` is not: of weighted sums it is the mean too.
+        depth: slices of a window.
+        size: rows and columns of the volume.
+        device: where the windows come from.
+    """
+
+    def __init__(
+        self, method: Method, depth: int, size: Sequence[int], device: torch.device
+    ) -> None:
+        self.judged = method.judged
+        self.names = [name for name in method.judged if name != "mean"]
+        shape = (method.classes, depth, *size)
+        if device.type == "cuda":
+            needed = 4 * len(self.names) * int(np.prod(shape))
+            free, _ = torch.cuda.mem_get_info(device)
+            device = device if needed < GPU_SHARE * free else torch.device("cpu")
+        self.sums = {name: torch.zeros(shape, device=device) for name in self.names}
+        self.device = device
+
+    def add(self, probs: dict[str, Tensor], weight_DST: Tensor, row: int, column: int) -> None:
+        """One window, at the current depth."""
+        height, width = weight_DST.shape[1:]
+        for name, total in self.sums.items():
+            place = total[:, :, row : row + height, column : column + width]
+            place.addcmul_(probs[name].to(self.device), weight_DST.to(self.device))
+
+    def pop(self, count: int) -> dict[str, Tensor]:
+        """The first `count` slices, which no later window reaches; the rest moves up."""
+        finished = {name: total[:, :count].clone() for name, total in self.sums.items()}
+        for total in self.sums.values():
+            for of_class in total:  # one after the other: a copy of one class, not of all
+                of_class[:-count] = of_class[count:].clone()
+                of_class[-count:] = 0
+        if "mean" in self.judged:
+            finished["mean"] = torch.stack(list(finished.values())).mean(dim=0)
+        return finished
+
+
+@contextmanager
+def _evaluating(method: Method) -> Iterator[None]:
+    was_training = method.training
+    method.eval()
+    try:
+        yield
+    finally:
+        method.train(was_training)
