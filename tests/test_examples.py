@@ -245,7 +245,7 @@ def test_dim_scans_ranks_the_volumes_by_brightness(tmp_path, monkeypatch, capsys
     # Dice that rises with the brightness of the volume: their ranks agree.
     order = ["p5_frame02", "p4_frame01", "p5_frame01", "p4_frame02"]
     monkeypatch.setattr(
-        type(dataset), "read_image", lambda _, case: np.full((2, 3, 3), order.index(case) / 4)
+        type(dataset), "read_image", lambda _, case: np.full((1, 2, 3, 3), order.index(case) / 4)
     )
     folder = run / "evaluation" / "test-best"
     folder.mkdir(parents=True)

@@ -53,7 +53,7 @@ def test_each_pixel_has_the_embedding_of_its_cell(dataset, runs, space, stride, 
     for n in range(0, len(found), 7):
         case = pixels.cases[pixels.case_N[n]]
         z, y, x = pixels.zyx_N3[n]
-        image = dataset.read_image(case.id)[z][None]
+        image = dataset.read_image(case.id)[:, z : z + 1]
         with torch.no_grad():
             out = trained.method.forward_networks(
                 to_network(image, case.spacing_mm, trained.config.image, 16)

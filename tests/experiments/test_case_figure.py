@@ -83,7 +83,7 @@ def test_rows_hold_the_slices_the_masks_and_the_dice_of_the_volume(
     # The first slice of three has all three blocks, as has the second.
     assert row.caption == "Named: p5_frame02, slice 1 of 3 (most foreground)"
     assert np.array_equal(row.truth_HW, dataset.read_label("p5_frame02")[0])
-    assert np.array_equal(row.image_HW, dataset.read_image("p5_frame02")[0])
+    assert np.array_equal(row.image_HW, dataset.read_image("p5_frame02")[0, 0])
     for mask, answer in zip(row.predictions_HW, ANSWERS.values(), strict=True):
         assert np.array_equal(mask, answer[0])
     assert row.spacing_yx == tiny_run.SPACING_MM[1:]
