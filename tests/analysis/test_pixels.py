@@ -94,8 +94,8 @@ def test_any_pixel_of_a_cell_can_be_the_one(dataset):
 @pytest.mark.parametrize("grid", [COARSE, CellGrid(image_config(geometry="resample"), 2)])
 def test_a_pixel_lies_in_the_cell_that_shows_it(grid):
     """An image that is one bright block: its pixels' cells are where the network sees it bright."""
-    image = np.zeros((1, 24, 20), np.float32)
-    image[:, 8:16, 4:12] = 1
+    image = np.zeros((1, 1, 24, 20), np.float32)
+    image[..., 8:16, 4:12] = 1
     seen = to_network(image, (10.0, 1.5, 1.5), grid.image, 2)[0, 0]
     cells = torch.nn.functional.avg_pool2d(seen[None, None], grid.stride)[0, 0]
     rows, columns = grid.cells((24, 20), (10.0, 1.5, 1.5))
