@@ -77,6 +77,8 @@ def ablate(
         bool, typer.Option("--json", help="Print the outcome as JSON.", rich_help_panel=TABLE)
     ] = False,
     labeled: recipe.Labeled = None,
+    labeled_cases: recipe.LabeledCases = None,
+    labeled_order: recipe.LabeledOrder = None,
     data: recipe.Data = None,
     out: Annotated[
         Path | None,
@@ -88,6 +90,7 @@ def ablate(
     preset: recipe.Preset = None,
     config: recipe.File = None,
     set_: recipe.Assignments = None,
+    dims: recipe.Dims = None,
     steps: recipe.Steps = None,
     batch_labeled: recipe.BatchLabeled = None,
     batch_unlabeled: recipe.BatchUnlabeled = None,
@@ -129,7 +132,8 @@ def ablate(
     check_options(what, params, rows, without, upper_bound)
     numbers = read_seeds(seeds)
     flags = recipe.layer(
-        labeled=labeled, steps=steps, batch_labeled=batch_labeled, batch_unlabeled=batch_unlabeled,
+        labeled=labeled, labeled_cases=labeled_cases, labeled_order=labeled_order, dims=dims,
+        steps=steps, batch_labeled=batch_labeled, batch_unlabeled=batch_unlabeled,
         patch_size=patch_size, lr=lr, device=device, precision=precision, compile_=compile_,
     )  # fmt: skip
     base = recipe.configuration(flags, preset, config, set_)
@@ -144,14 +148,15 @@ def ablate(
             f"leave it away, or give --seeds {base.seed}",
         )
     dataset = PreparedDataset.open(choose_dataset(data))
-    dataset.labeled(base.labeled)
+    dataset.labeled(base.labeled, order=base.labeled_order, cases=base.labeled_cases)
     panels = sweep_panels(params or [], base) if what == "sweep" else ()
     chosen = [row for panel in panels for row in panel.rows] or choose_rows(
         base, rows, without, upper_bound
     )
     once = list({row.key: row for row in chosen}.values())  # every panel has the full method
     check_distinct(once, base, patients=len(dataset.split.train))
-    folder = out or Path("runs") / f"{dataset.name}-ablation-{base.labeled}labeled"
+    three_d = "-3d" if base.image.dims == 3 else ""
+    folder = out or Path("runs") / f"{dataset.name}-ablation{three_d}-{base.labeled}labeled"
     cells = plan(once, numbers, base, dataset, folder)
     found = _survey(cells, force)
     share = machine(base.device, jobs, threads)

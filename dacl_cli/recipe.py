@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dacl.errors import DaclError
+
 if TYPE_CHECKING:
     from dacl.config import Config
 
@@ -20,6 +22,31 @@ Labeled = Annotated[
         help="Labelled patients, the first N of the split. [default: 3]", rich_help_panel=RUN
     ),
 ]
+LabeledCases = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,...",
+        help="Labelled patients by name, instead of the first N.",
+        rich_help_panel=RUN,
+    ),
+]
+LabeledOrder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ORDER",
+        help="`random:SEED` draws the N labelled patients. [default: split, as published]",
+        rich_help_panel=RUN,
+    ),
+]
+Dims = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        max=3,
+        help="2: slices and a U-Net; 3: volumes and a V-Net. [default: 2]",
+        rich_help_panel=RECIPE,
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option(help="Prepared dataset. [default: the only one under data/]", rich_help_panel=RUN),
@@ -28,7 +55,7 @@ Preset = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Recipe to start from: paper, small, or one with a reading of the contrast, "
+        help="Recipe to start from: paper, small, transunet, or one with a reading of the contrast, "
         "small+literal, small+dgcl. [default: paper on a GPU, else small]",
         rich_help_panel=RECIPE,
     ),
@@ -77,6 +104,9 @@ Compile = Annotated[
 def layer(
     *,
     labeled: int | None,
+    labeled_cases: str | None,
+    labeled_order: str | None,
+    dims: int | None,
     steps: int | None,
     batch_labeled: int | None,
     batch_unlabeled: int | None,
@@ -87,11 +117,22 @@ def layer(
     compile_: bool,
     **others: Any,
 ) -> dict[str, Any]:
-    """What was asked for by flags, as a layer of the configuration; what was not given is not in it."""
+    """What was asked for by flags, as a layer of the configuration; what was not given is not in it.
+
+    Raises:
+        DaclError: `labeled` is not the number of names in `labeled_cases`.
+    """
+    names = [name.strip() for name in labeled_cases.split(",")] if labeled_cases else None
+    if names and labeled not in (None, len(names)):
+        raise DaclError(
+            f"--labeled {labeled}, but --labeled-cases names {len(names)}", "leave --labeled away"
+        )
     return _without_none(
         {
             **others,
-            "labeled": labeled,
+            "labeled": len(names) if names else labeled,
+            "labeled_cases": names,
+            "labeled_order": labeled_order,
             "device": device,
             "precision": precision,
             "compile": compile_ or None,
@@ -101,7 +142,7 @@ def layer(
                 "batch_unlabeled": batch_unlabeled,
                 "lr": lr,
             },
-            "image": {"patch_size": patch_size},
+            "image": {"dims": dims, "patch_size": patch_size},
         }
     )
 

@@ -22,6 +22,8 @@ STOPPING = "stopping after this step; once more to stop at once without saving"
 
 def train(
     labeled: recipe.Labeled = None,
+    labeled_cases: recipe.LabeledCases = None,
+    labeled_order: recipe.LabeledOrder = None,
     method: Annotated[
         Literal["supervised", "cps", "dacl"] | None,
         typer.Option(help="Training method. [default: dacl]", rich_help_panel=RUN),
@@ -30,7 +32,7 @@ def train(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Run folder. [default: `runs/<dataset>-<method>-<N>labeled-seed<S>`]",
+            help="Run folder. [default: `runs/<dataset>-<method>[-3d]-<N>labeled-seed<S>`]",
             rich_help_panel=RUN,
         ),
     ] = None,
@@ -51,6 +53,7 @@ def train(
     preset: recipe.Preset = None,
     config: recipe.File = None,
     set_: recipe.Assignments = None,
+    dims: recipe.Dims = None,
     steps: recipe.Steps = None,
     batch_labeled: recipe.BatchLabeled = None,
     batch_unlabeled: recipe.BatchUnlabeled = None,
@@ -77,10 +80,13 @@ def train(
 
     dacl train --labeled 3
 
+    dacl train --labeled 4 --dims 3
+
     dacl train --resume runs/acdc-dacl-3labeled-seed0
     """
     given = recipe.layer(
-        labeled=labeled, method=method, seed=seed, steps=steps, batch_labeled=batch_labeled,
+        labeled=labeled, labeled_cases=labeled_cases, labeled_order=labeled_order, dims=dims,
+        method=method, seed=seed, steps=steps, batch_labeled=batch_labeled,
         batch_unlabeled=batch_unlabeled, patch_size=patch_size, lr=lr, device=device,
         precision=precision, compile_=compile_, journal={"tensorboard": tensorboard or None},
     )  # fmt: skip
@@ -116,10 +122,11 @@ def _fresh(config: Config, data: Path | None, out: Path | None, overwrite: bool)
     from dacl.training.loop import Trainer
 
     dataset = PreparedDataset.open(choose_dataset(data))
+    three_d = "-3d" if config.image.dims == 3 else ""
     run_dir = (
         out
         or Path("runs")
-        / f"{dataset.name}-{config.method}-{config.labeled}labeled-seed{config.seed}"
+        / f"{dataset.name}-{config.method}{three_d}-{config.labeled}labeled-seed{config.seed}"
     )
     occupied = run_dir.exists() and any(run_dir.iterdir())
     if occupied and not overwrite:

@@ -51,7 +51,7 @@ class Row:
             contrast["density_from"] = "batch"  # a part of the bank goes with it
         if self.key == ALL_LABELED:
             assert patients is not None
-            values["labeled"] = patients
+            values |= {"labeled": patients, "labeled_cases": (), "labeled_order": "split"}
         return resolve(base.preset, values)
 
 
