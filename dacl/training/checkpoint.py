@@ -12,6 +12,8 @@ from typing import Any
 import torch
 
 from dacl.config import Config, resolve
+from dacl.data.case import SpacingMm
+from dacl.data.orientation import CANONICAL
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods import METHODS
@@ -37,6 +39,15 @@ class RunMeta:
     labeled_patients: tuple[str, ...]
     dataset_from_run: str = ""
     """`dataset_root` as seen from the run's folder, for those who come from another folder."""
+    # Checkpoints of before lack these.
+    channel_names: tuple[str, ...] = ()
+    modality: str = ""
+    orientation: str | None = None
+    """`LPS` where the volumes were turned to it, empty where they lie as stored; None: not recorded."""
+    spacing_low_mm: SpacingMm | None = None
+    """The smallest spacing (z, y, x) of the training volumes, axis by axis; None: unknown."""
+    spacing_high_mm: SpacingMm | None = None
+    """The largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +201,21 @@ def open_data(meta: RunMeta, path: Path, root: Path | None = None) -> PreparedDa
     return dataset
 
 
+def data_facts(dataset: PreparedDataset) -> dict[str, Any]:
+    """What `RunMeta` remembers of the training volumes, so that a scan of another kind is known as one."""
+    cases = dataset.cases(dataset.split.train)
+    turned = any(dataset.read_geometry(case.id).orientation for case in cases)
+    known = [case.spacing_mm for case in cases if case.spacing_mm is not None]
+    by_axis = list(zip(*known, strict=True))
+    return {
+        "channel_names": dataset.channels,
+        "modality": dataset.modality,
+        "orientation": CANONICAL if turned else "",
+        "spacing_low_mm": tuple(map(min, by_axis)) if known else None,
+        "spacing_high_mm": tuple(map(max, by_axis)) if known else None,
+    }
+
+
 @contextmanager
 def complete(path: Path) -> Iterator[None]:
     """Turn what is missing in a checkpoint's state, or does not fit, into a DaclError that names the file."""
@@ -205,9 +231,9 @@ def complete(path: Path) -> Iterator[None]:
 def read_meta(state: dict[str, Any]) -> RunMeta:
     """The data block of a checkpoint's state."""
     values = dict(state["meta"])
-    for name in ("class_names", "labeled_patients"):
-        values[name] = tuple(values[name])
-    return RunMeta(**values)
+    # JSON has lists for them
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return RunMeta(**values | lists)
 
 
 def pack_meta(meta: RunMeta) -> dict[str, Any]:

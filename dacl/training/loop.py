@@ -74,6 +74,7 @@ class Trainer:
             require_tensorboard()
         method_class = METHODS[config.method]
         self.feed = Feed(config, dataset, self.device, unlabeled=method_class.uses_unlabeled)
+        self._data_facts = checkpoint.data_facts(dataset)
         self.val_cases = [case for case in dataset.cases(dataset.split.val) if case.has_label]
 
         self.method = method_class(
@@ -300,6 +301,7 @@ class Trainer:
             split_name=dataset.split.name,
             split_hash=dataset.split.hash,
             labeled_patients=self.feed.labeled_patients,
+            **self._data_facts,
         )
 
     def _open_folder(self) -> None:

@@ -1,0 +1,85 @@
+"""Which files make which scan: NIfTI files and folders of them, channels by nnU-Net's suffixes `_0000`, `_0001`, ..."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dacl.errors import DaclError
+
+ENDINGS = (".nii.gz", ".nii")
+_NUMBERED = re.compile(r"(.+)_(\d{4})")
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One scan: what its outputs are called, and a file per channel."""
+
+    name: str
+    channels: tuple[Path, ...]
+
+
+def find_scans(images: Sequence[Path]) -> list[Scan]:
+    """The scans of these files and folders, in order; a folder's are those directly in it, by name.
+
+    Files that differ in `_0000`, `_0001`, ... alone are the channels of one scan. Numbers that do not begin with
+    `_0000`, such as years, are part of the name.
+
+    Raises:
+        DaclError: nothing there, not NIfTI, a channel missing, or two scans of one name.
+    """
+    # a file may be given twice, by itself and by its folder
+    found = {file.absolute(): file for image in images for file in _files(image)}
+    files = set(found.values())
+    by_name: dict[tuple[Path, str], dict[int, Path]] = {}
+    for file in found.values():
+        stem = stem_of(file)
+        numbered = _NUMBERED.fullmatch(stem)
+        if numbered and file.with_name(f"{numbered[1]}_0000{file.name[len(stem) :]}") in files:
+            by_name.setdefault((file.parent, numbered[1]), {})[int(numbered[2])] = file
+        else:
+            by_name.setdefault((file, stem), {})[0] = file
+    scans: dict[str, Scan] = {}
+    for (_, name), channels in by_name.items():
+        missing = [number for number in range(max(channels)) if number not in channels]
+        if missing:
+            raise DaclError(
+                f"scan {name} has channels {', '.join(f'_{n:04d}' for n in sorted(channels))}: "
+                f"_{missing[0]:04d} is missing",
+                "add the file, or rename the others",
+            )
+        scan = Scan(name, tuple(channels[number] for number in sorted(channels)))
+        if name in scans:
+            raise DaclError(
+                f"two scans are called {name}: {scans[name].channels[0]} and {scan.channels[0]}",
+                "predict them one after the other, into different folders",
+            )
+        scans[name] = scan
+    return list(scans.values())
+
+
+def stem_of(path: Path) -> str:
+    """A NIfTI file's name without its ending."""
+    return next((path.name.removesuffix(e) for e in ENDINGS if path.name.endswith(e)), path.name)
+
+
+def _files(image: Path) -> list[Path]:
+    if image.is_dir():
+        found = sorted(
+            file
+            for file in image.iterdir()
+            if file.name.endswith(ENDINGS) and not file.name.startswith(".") and file.is_file()
+        )
+        if not found:
+            raise DaclError(
+                f"no NIfTI file directly in {image}",
+                "give the folder that holds the .nii or .nii.gz files, or the files themselves",
+            )
+        return found
+    if not image.exists():
+        raise DaclError(f"no file {image}", "give NIfTI files, or folders that hold them")
+    if not image.name.endswith(ENDINGS):
+        raise DaclError(
+            f"{image} is no NIfTI file", "images must be .nii or .nii.gz; dcm2niix converts DICOM"
+        )
+    return [image]
