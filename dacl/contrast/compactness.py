@@ -57,7 +57,9 @@ def labeled_compactness_and_density(
     member_CP = classes_P == torch.arange(1, n_classes, device=classes_P.device).unsqueeze(1)
     drawn = random_members(member_CP, cap, generator)
     units_CMD = F.normalize(features_PF[drawn.index_CM].float(), dim=-1)
-    density_CM = multiscale_density(units_CMD, units_CMD, drawn.valid_CM, scales, self_offset=0)
+    density_CM = multiscale_density(
+        units_CMD, units_CMD, drawn.valid_CM, scales, self_offset=0, valid_CM=drawn.valid_CM
+    )
     count_C = drawn.valid_CM.sum(dim=1)
     mean_C = (density_CM * drawn.valid_CM).sum(dim=1) / count_C
     return compactness(units_CMD, drawn.valid_CM), mean_C.where(count_C > 1, torch.nan)

@@ -5,6 +5,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 ROWS = 1024  # units scored at a time: bounds the similarity block at ROWS x K per class
+# Rows and columns that a class is cut down to: in tiles every value is computed as in the padded block, to the bit.
+TILE = 128
 
 
 @torch.no_grad()
@@ -15,6 +17,7 @@ def multiscale_density(
     scales: tuple[int, ...],
     *,
     self_offset: int | None = None,
+    valid_CM: Bool[Tensor, "C M"] | None = None,
 ) -> Float[Tensor, "C M"]:
     """d_v of every unit, in [-1, 1].
 
@@ -25,10 +28,44 @@ def multiscale_density(
         scales: k_1 < ... < k_n; a scale beyond what exists uses all there are.
         self_offset: candidate `self_offset + i` is unit i itself and is not its own neighbour (otherwise one of
             the k is always the point itself, with cosine 1). None when the units are not among the candidates.
+        valid_CM: which units exist, where some are padding.
 
     Returns:
         The mean over scales of the mean cosine to the k nearest; 0 for a class without neighbours.
     """
+    if units_CMD.device.type != "cpu":
+        return _padded(units_CMD, candidates_CKD, candidate_valid_CK, scales, self_offset)
+    # No device to wait for: every class at its own size. Of 13 organs in a patch one fills its row and most a tenth.
+    density_CM = units_CMD.new_zeros(units_CMD.shape[:2])
+    for c in range(len(units_CMD)):
+        rows = units_CMD.shape[1] if valid_CM is None else _extent(valid_CM[c])
+        columns = _extent(candidate_valid_CK[c])
+        if rows and columns:
+            density_CM[c : c + 1, :rows] = _padded(
+                units_CMD[c : c + 1, :rows],
+                candidates_CKD[c : c + 1, :columns],
+                candidate_valid_CK[c : c + 1, :columns],
+                scales,
+                self_offset,
+            )
+    return density_CM
+
+
+def _extent(valid_M: Bool[Tensor, "M"]) -> int:
+    """What to keep of a class's row: up to the last that is valid, in whole TILEs."""
+    places = valid_M.nonzero()
+    if not len(places):
+        return 0
+    return min(-(-(int(places[-1]) + 1) // TILE) * TILE, len(valid_M))
+
+
+def _padded(
+    units_CMD: Tensor,
+    candidates_CKD: Tensor,
+    candidate_valid_CK: Tensor,
+    scales: tuple[int, ...],
+    self_offset: int | None,
+) -> Float[Tensor, "C M"]:
     available_C = candidate_valid_CK.sum(dim=1) - (0 if self_offset is None else 1)
     largest = min(max(scales), candidates_CKD.shape[1])
     # one sorted top-k serves every scale: the k nearest are a prefix of the k_max nearest

@@ -137,7 +137,7 @@ class DensityContrast(nn.Module):
         candidates_CKD, candidate_valid_CK, self_offset = self._candidates(fixed_CMD, units)
         density_CM = multiscale_density(
             fixed_CMD, candidates_CKD, candidate_valid_CK, self.config.scales,
-            self_offset=self_offset,
+            self_offset=self_offset, valid_CM=units.valid_CM,
         )  # fmt: skip
         anchors, keys = self._anchors_and_keys(density_CM, units, generator)
         bank_keys = self._bank_keys(generator)
