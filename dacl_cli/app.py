@@ -15,7 +15,18 @@ from typer.core import TyperGroup
 
 from dacl import __version__
 from dacl.errors import DaclError
-from dacl_cli import ablate, analyze, compare, console, doctor, evaluate, preprocess, report, train
+from dacl_cli import (
+    ablate,
+    analyze,
+    compare,
+    console,
+    doctor,
+    evaluate,
+    predict,
+    preprocess,
+    report,
+    train,
+)
 
 
 class ExitCode(IntEnum):
@@ -43,7 +54,17 @@ class _InOrder(TyperGroup):
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 
 
-_ORDER = ("preprocess", "train", "evaluate", "compare", "analyze", "report", "ablate", "doctor")
+_ORDER = (
+    "preprocess",
+    "train",
+    "evaluate",
+    "predict",
+    "compare",
+    "analyze",
+    "report",
+    "ablate",
+    "doctor",
+)
 
 app = typer.Typer(
     name="dacl",
@@ -83,6 +104,7 @@ def root(
 app.add_typer(preprocess.app, name="preprocess")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
 app.command("compare")(compare.compare)
 app.add_typer(analyze.app, name="analyze")
 app.command("report")(report.report)

@@ -13,7 +13,7 @@ import torch
 
 from dacl.config import Config, resolve
 from dacl.data.case import SpacingMm
-from dacl.data.orientation import CANONICAL
+from dacl.data.orientation import CANONICAL, is_canonical
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods import METHODS
@@ -43,7 +43,7 @@ class RunMeta:
     channel_names: tuple[str, ...] = ()
     modality: str = ""
     orientation: str | None = None
-    """`LPS` where the volumes were turned to it, empty where they lie as stored; None: not recorded."""
+    """`LPS` where the volumes are held so, empty where nobody knows how they lie; None: not recorded."""
     spacing_low_mm: SpacingMm | None = None
     """The smallest spacing (z, y, x) of the training volumes, axis by axis; None: unknown."""
     spacing_high_mm: SpacingMm | None = None
@@ -204,13 +204,14 @@ def open_data(meta: RunMeta, path: Path, root: Path | None = None) -> PreparedDa
 def data_facts(dataset: PreparedDataset) -> dict[str, Any]:
     """What `RunMeta` remembers of the training volumes, so that a scan of another kind is known as one."""
     cases = dataset.cases(dataset.split.train)
-    turned = any(dataset.read_geometry(case.id).orientation for case in cases)
+    places = [dataset.read_geometry(case.id) for case in cases]
+    canonical = any(place.orientation or is_canonical(place.affine) for place in places)
     known = [case.spacing_mm for case in cases if case.spacing_mm is not None]
     by_axis = list(zip(*known, strict=True))
     return {
         "channel_names": dataset.channels,
         "modality": dataset.modality,
-        "orientation": CANONICAL if turned else "",
+        "orientation": CANONICAL if canonical else "",
         "spacing_low_mm": tuple(map(min, by_axis)) if known else None,
         "spacing_high_mm": tuple(map(max, by_axis)) if known else None,
     }

@@ -1,0 +1,152 @@
+"""Many scans into one folder: what is there already is respected, what fails is reported, the rest goes on."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from dacl.data.readers import Finding
+from dacl.errors import DaclError
+from dacl.prediction.images import Scan
+from dacl.prediction.predictor import Predictor
+from dacl.prediction.scan import Unusable
+
+Report = Callable[[int, int, str], None]
+"""`report(done, total, detail)`."""
+Existing = Literal["refuse", "skip", "overwrite"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One scan's files, and what its sidecar says."""
+
+    name: str
+    mask: Path
+    sidecar: Path
+    probabilities: Path | None
+    classes: list[dict[str, Any]]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of every scan."""
+
+    written: tuple[Written, ...]
+    skipped: tuple[str, ...]
+    failed: tuple[Finding, ...]
+
+
+def predict_all(
+    predictor: Predictor,
+    scans: Sequence[Scan],
+    out: Path,
+    *,
+    probabilities: bool = False,
+    existing: Existing = "refuse",
+    report: Report = lambda *_: None,
+) -> Outcome:
+    """Write `<name>.nii.gz`, `<name>.json` and, where asked, `<name>_probabilities.nii.gz` of every scan.
+
+    Args:
+        predictor: what predicts.
+        scans: see `find_scans`.
+        out: folder, made where it is not there.
+        probabilities: write them, too.
+        existing: what to do about outputs that are there: refuse before anything is computed; `skip` scans whose
+            sidecar says that they are finished by the same models and options; `overwrite`.
+        report: progress, scan by scan.
+
+    Raises:
+        DaclError: outputs that are there, or that would replace an image.
+    """
+    targets = [_Target.of(scan, out, probabilities) for scan in scans]
+    _check_images(targets)
+    skipped = _finished(predictor, targets) if existing == "skip" else set()
+    there = [target for target in targets if target.scan.name not in skipped and target.exists()]
+    if there and existing != "overwrite":
+        unknown = existing == "skip"
+        made = "not finished by these models with these options" if unknown else "there already"
+        raise DaclError(
+            f"{len(there)} of {len(targets)} outputs are {made}, such as {there[0].exists()[0]}",
+            "choose another folder, or --overwrite" + ("" if unknown else " or --skip-existing"),
+        )
+    written: list[Written] = []
+    failed: list[Finding] = []
+    todo = [target for target in targets if target.scan.name not in skipped]
+    for done, target in enumerate(todo):
+        report(done, len(todo), target.scan.name)
+        try:
+            written.append(target.predict(predictor))
+        except Unusable as error:
+            failed += error.findings
+        except (DaclError, MemoryError, torch.cuda.OutOfMemoryError) as error:
+            failed.append(_failure(target.scan, error))
+    report(len(todo), len(todo), "")
+    return Outcome(tuple(written), tuple(sorted(skipped)), tuple(failed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    scan: Scan
+    mask: Path
+    sidecar: Path
+    probabilities: Path | None
+
+    @classmethod
+    def of(cls, scan: Scan, out: Path, probabilities: bool) -> "_Target":
+        name = scan.name
+        probable = out / f"{name}_probabilities.nii.gz" if probabilities else None
+        return cls(scan, out / f"{name}.nii.gz", out / f"{name}.json", probable)
+
+    def exists(self) -> list[Path]:
+        files = (self.mask, self.sidecar, self.probabilities)
+        return [file for file in files if file is not None and file.exists()]
+
+    def predict(self, predictor: Predictor) -> Written:
+        self.sidecar.unlink(missing_ok=True)  # it must not vouch for files that are replaced
+        found = predictor.predict_scan(self.scan.name, self.scan.channels, self.probabilities)
+        found.save(self.mask, overwrite=True)
+        return Written(
+            self.scan.name, self.mask, self.sidecar, self.probabilities,
+            found.record["classes"], found.warnings,
+        )  # fmt: skip
+
+
+def _check_images(targets: Sequence[_Target]) -> None:
+    images = {file.resolve() for target in targets for file in target.scan.channels}
+    for target in targets:
+        for file in (target.mask, target.probabilities):
+            if file is not None and file.resolve() in images:
+                raise DaclError(
+                    f"{file} is one of the images: its mask would replace it",
+                    "choose another --out",
+                )
+
+
+def _finished(predictor: Predictor, targets: Sequence[_Target]) -> set[str]:
+    """Names of the scans whose sidecar says that the same models made them with the same options."""
+    wanted = {"models": [model.about for model in predictor.models], "options": predictor.options}
+    finished = set()
+    for target in targets:
+        try:
+            said = json.loads(target.sidecar.read_text(encoding="utf-8"))
+            same = all(said[key] == value for key, value in wanted.items())
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        files = (target.mask, target.probabilities)
+        if same and all(file is None or file.exists() for file in files):
+            finished.add(target.scan.name)
+    return finished
+
+
+def _failure(scan: Scan, error: BaseException) -> Finding:
+    name = scan.channels[0].name
+    if isinstance(error, DaclError):
+        return Finding(case=scan.name, file=name, problem=error.message, fix=error.hint)
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    fix = "close other programs, or choose --device cpu; without --tta and --probabilities less is held"
+    return Finding(case=scan.name, file=name, problem=f"out of memory ({line})", fix=fix)
