@@ -20,6 +20,13 @@ def axis_codes(affine: np.ndarray) -> str:
     return "" if None in codes else "".join(codes)
 
 
+def is_canonical(affine: np.ndarray) -> bool:
+    """Whether voxels lie in the canonical orientation as they are stored; found without nibabel."""
+    cosines = np.asarray(affine)[:3, :3]
+    nearest = np.abs(cosines).argmax(axis=0).tolist()
+    return nearest == [0, 1, 2] and (np.sign(cosines.diagonal()) == (-1, -1, 1)).all().item()
+
+
 def to_canonical(array_XYZ: np.ndarray, codes: str) -> np.ndarray:
     """Turn an array whose first three axes have these codes to LPS, as a view; empty codes leave it alone."""
     if codes in ("", CANONICAL):
