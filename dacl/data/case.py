@@ -4,10 +4,13 @@ Shapes: C channels, Z slices, H rows, W columns. A NIfTI array is (X, Y, Z) and 
 (Z, Y, X) = (Z, H, W).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+
+from dacl.data.slabs import slabs
 
 SpacingMm = tuple[float, float, float]
 
@@ -19,7 +22,8 @@ class Case:
     Attributes:
         id: for example ``patient099_frame01``.
         patient: for example ``patient099``; splits are made of these.
-        image_CZHW: the source's own integers where it has them, else float32.
+        image_CZHW: the source's own integers where it has them, else float32. It and the label may be mapped from
+            a file: whoever walks over them does so by `dacl.data.slabs`.
         label_ZHW: uint8 class indices, or None for an unlabeled case.
         spacing_mm: (z, y, x), or None where the source does not say.
         affine: (4, 4) float64, voxel (x, y, z) of the source to its world, as the source gives it.
@@ -31,6 +35,7 @@ class Case:
         slope: the intensity is ``image_CZHW * slope + inter``.
         inter: see ``slope``.
         reading: the reader's options that decided the voxels, such as its classes; empty where none do.
+        remarks: what the user should be told of this case.
     """
 
     id: str
@@ -46,6 +51,7 @@ class Case:
     slope: float = 1.0
     inter: float = 0.0
     reading: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class Defect(NamedTuple):
@@ -56,23 +62,18 @@ class Defect(NamedTuple):
     fix: str
 
 
-def defects(case: Case, n_classes: int) -> list[Defect]:
-    """Check the voxels and the spacing of a case; an empty list means that it can be trained on."""
+def defects(case: Case, n_classes: int, *, empty_mask: bool = False) -> list[Defect]:
+    """Check the voxels and the spacing of a case; an empty list means that it can be trained on.
+
+    ``empty_mask``: whether a mask of background alone is a sound one.
+    """
     found = []
     image_CZHW, label_ZHW = case.image_CZHW, case.label_ZHW
-    bad_voxels = int(image_CZHW.size - np.isfinite(image_CZHW).sum())
-    if bad_voxels:
-        fix = "export the volume again, or replace those voxels"
-        found.append(Defect("image", f"{bad_voxels} NaN or infinite voxels", fix))
-    elif image_CZHW.size == 0:
+    if image_CZHW.size == 0:
         problem = f"no voxels, shape {image_CZHW.shape[1:]}"
         found.append(Defect("image", problem, "download the file again"))
     else:
-        for channel, image_ZHW in enumerate(image_CZHW):
-            if image_ZHW.min() == image_ZHW.max():
-                which = f", channel {channel}" if len(image_CZHW) > 1 else ""
-                problem = f"constant image{which}, every voxel is {image_ZHW.flat[0]}"
-                found.append(Defect("image", problem, "download the file again"))
+        found += _image_defects(image_CZHW)
     if case.spacing_mm is not None and not all(np.isfinite(s) and s > 0 for s in case.spacing_mm):
         found.append(
             Defect(
@@ -86,11 +87,12 @@ def defects(case: Case, n_classes: int) -> list[Defect]:
     if label_ZHW.shape != image_CZHW.shape[1:]:
         problem = f"mask has shape {label_ZHW.shape}, image {image_CZHW.shape[1:]} (Z, H, W)"
         found.append(Defect("label", problem, "use the mask that was drawn on this image"))
-    if label_ZHW.size and int(label_ZHW.max()) >= n_classes:
-        values = np.unique(label_ZHW[label_ZHW >= n_classes])[:5].tolist()
-        problem = f"label values {values} out of range 0..{n_classes - 1}"
+    values = np.flatnonzero(label_counts(label_ZHW))
+    if (values >= n_classes).any():
+        outside = values[values >= n_classes][:5].tolist()
+        problem = f"label values {outside} out of range 0..{n_classes - 1}"
         found.append(Defect("label", problem, f"map the mask to 0..{n_classes - 1}"))
-    elif not label_ZHW.any():
+    elif not values.any() and not empty_mask:
         found.append(
             Defect(
                 "label",
@@ -101,12 +103,48 @@ def defects(case: Case, n_classes: int) -> list[Defect]:
     return found
 
 
+def _image_defects(image_CZHW: np.ndarray) -> list[Defect]:
+    bad_voxels, constant = 0, []
+    for channel, image_ZHW in enumerate(image_CZHW):
+        low, high = np.inf, -np.inf
+        for part in slabs(image_ZHW):
+            if part.dtype.kind == "f":
+                bad_voxels += int(part.size - np.isfinite(part).sum())
+            low, high = min(low, part.min()), max(high, part.max())
+        if low == high:
+            which = f", channel {channel}" if len(image_CZHW) > 1 else ""
+            constant.append(f"constant image{which}, every voxel is {low}")
+    if bad_voxels:
+        fix = "export the volume again, or replace those voxels"
+        return [Defect("image", f"{bad_voxels} NaN or infinite voxels", fix)]
+    return [Defect("image", problem, "download the file again") for problem in constant]
+
+
+def label_counts(label_ZHW: np.ndarray) -> np.ndarray:
+    """Return the voxels of each value from 0 to the largest, at least of 256 values."""
+    counts = np.zeros(256, np.int64)
+    for part in slabs(label_ZHW):
+        more = np.bincount(part.ravel(), minlength=len(counts))
+        counts = more + np.pad(counts, (0, len(more) - len(counts)))
+    return counts
+
+
 def smallest_integers(image: np.ndarray) -> np.ndarray | None:
     """Return the same values in the smallest integer type, or None if they are not integers."""
-    if not np.isfinite(image).all() or (image != np.round(image)).any():
-        return None
-    low, high = image.min(initial=0), image.max(initial=0)
+    dtype = smallest_integer_type([image])
+    return None if dtype is None else image.astype(dtype)
+
+
+def smallest_integer_type(parts: Iterable[np.ndarray]) -> np.dtype | None:
+    """Return the smallest integer type that holds every value, or None if they are not integers."""
+    low = high = 0.0
+    for part in parts:
+        if part.dtype.kind == "f" and not (
+            np.isfinite(part).all() and (part == np.round(part)).all()
+        ):
+            return None
+        low, high = min(low, part.min(initial=0)), max(high, part.max(initial=0))
     for dtype in (np.uint8, np.int16, np.uint16, np.int32):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return image.astype(dtype)
+            return np.dtype(dtype)
     return None

@@ -12,9 +12,11 @@ _OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
 
 
 def axis_codes(affine: np.ndarray) -> str:
-    """Return the axis codes of an affine (4, 4), to the nearest axis; empty where it is singular."""
+    """Return the axis codes of an affine (4, 4), to the nearest axis; empty where it is singular or not finite."""
     from nibabel.orientations import aff2axcodes
 
+    if not np.isfinite(affine).all():
+        return ""
     with np.errstate(all="ignore"):
         codes = aff2axcodes(affine)
     return "" if None in codes else "".join(codes)
@@ -43,6 +45,17 @@ def from_canonical(array_XYZ: np.ndarray, codes: str) -> np.ndarray:
     axes = axis_order(codes)
     flipped = array_XYZ[tuple(_step(codes[axis] == CANONICAL[i]) for i, axis in enumerate(axes))]
     return flipped.transpose(*np.argsort(axes), *range(3, array_XYZ.ndim))
+
+
+def canonical_affine(affine: np.ndarray, codes: str, shape_XYZ: tuple[int, int, int]) -> np.ndarray:
+    """Return the affine (4, 4) of the array that `to_canonical` makes of one of this shape and affine."""
+    to_source = np.zeros((4, 4))
+    to_source[3, 3] = 1
+    for i, axis in enumerate(axis_order(codes)):
+        flipped = codes not in ("", CANONICAL) and codes[axis] != CANONICAL[i]
+        to_source[axis, i] = -1 if flipped else 1
+        to_source[axis, 3] = shape_XYZ[axis] - 1 if flipped else 0
+    return affine @ to_source
 
 
 def axis_order(codes: str) -> tuple[int, int, int]:

@@ -7,8 +7,8 @@ attributes. An image of several channels is (C, Z, H, W).
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 
 from dacl.data import intensity
 from dacl.data.case import Case, SpacingMm
+from dacl.data.slabs import slabs
 from dacl.data.splits import Split
 from dacl.errors import DaclError
 
@@ -63,12 +64,13 @@ def case_path(root: Path, case_id: str) -> Path:
     return root / "cases" / f"{case_id}.h5"
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file atomically; DaclError if the disk is full or read-only."""
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a name to write to, and put that file in the place of ``path``; DaclError if disk or folder refuse."""
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
+        yield partial
         partial.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -77,50 +79,95 @@ def _write(path: Path, content: bytes) -> None:
         raise DaclError(f"cannot write {path}: {error.strerror}", hint) from error
 
 
+class _Unfailing(io.FileIO):
+    """A file that remembers its first failure instead of raising it.
+
+    HDF5 cannot close a file once a write to it has failed, and the process would be left with it open.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write all of it, if nothing has failed yet."""
+        view = memoryview(content).cast("B")
+        done = 0
+        try:
+            while done < len(view) and self.failure is None:
+                done += super().write(view[done:]) or 0
+        except OSError as error:
+            self.failure = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size, if nothing has failed yet."""
+        try:
+            if self.failure is None:
+                return super().truncate(size)
+        except OSError as error:
+            self.failure = error
+        return size or 0
+
+
 def write_case(path: Path, case: Case) -> None:
-    """Write a case file atomically; DaclError if the disk is full or read-only."""
+    """Write a case file atomically, some slices at a time; DaclError if the disk is full or read-only."""
+    with _replacing(path) as partial, _Unfailing(partial, "w+") as target:
+        try:
+            with h5py.File(target, "w") as file:
+                _fill(file, case)
+        except Exception as error:
+            # What HDF5 says of its file after that is of no use.
+            raise target.failure or error from error
+        if target.failure is not None:
+            raise target.failure
+
+
+def _fill(file: h5py.File, case: Case) -> None:
     single = len(case.image_CZHW) == 1
     volumes = {
         "image": case.image_CZHW[0] if single else case.image_CZHW,
         "label": case.label_ZHW,
     }
-    # Made in memory: on a full disk HDF5 fails in ways that leave the process with an open file.
-    content = io.BytesIO()
-    with h5py.File(content, "w") as file:
-        for name, volume in volumes.items():
-            if volume is not None:
-                file.create_dataset(
-                    name,
-                    data=volume,
-                    chunks=(*[1] * (volume.ndim - 2), *volume.shape[-2:]),
-                    compression="lzf",
-                    shuffle=True,
-                    fletcher32=True,
-                )
-        file.attrs.update(
-            format=FORMAT,
-            id=case.id,
-            patient=case.patient,
-            phase=case.phase,
-            affine=case.affine,
-            source=json.dumps(case.source),
+    for name, volume in volumes.items():
+        if volume is None:
+            continue
+        dataset = file.create_dataset(
+            name,
+            shape=volume.shape,
+            dtype=volume.dtype,
+            chunks=(*[1] * (volume.ndim - 2), *volume.shape[-2:]),
+            compression="lzf",
+            shuffle=True,
+            fletcher32=True,
         )
-        if case.spacing_mm is not None:
-            file.attrs["spacing_mm"] = case.spacing_mm
-        if case.header:
-            file.attrs["header"] = np.void(case.header)
-        if case.reading:
-            file.attrs["reading"] = case.reading
-        if case.orientation:
-            file.attrs["orientation"] = case.orientation
-        if (case.slope, case.inter) != (1.0, 0.0):
-            file.attrs.update(slope=case.slope, inter=case.inter)
-    _write(path, content.getvalue())
+        for prefix in np.ndindex(volume.shape[:-3]):
+            z = 0
+            for part in slabs(volume[prefix]):
+                dataset[(*prefix, slice(z, z + len(part)))] = part
+                z += len(part)
+    file.attrs.update(
+        format=FORMAT,
+        id=case.id,
+        patient=case.patient,
+        phase=case.phase,
+        affine=case.affine,
+        source=json.dumps(case.source),
+    )
+    if case.spacing_mm is not None:
+        file.attrs["spacing_mm"] = case.spacing_mm
+    if case.header:
+        file.attrs["header"] = np.void(case.header)
+    if case.reading:
+        file.attrs["reading"] = case.reading
+    if case.orientation:
+        file.attrs["orientation"] = case.orientation
+    if (case.slope, case.inter) != (1.0, 0.0):
+        file.attrs.update(slope=case.slope, inter=case.inter)
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; DaclError if the disk is full or read-only."""
-    _write(path, (json.dumps(content, indent=1) + "\n").encode())
+    with _replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
 def withdraw(root: Path) -> None:
@@ -142,7 +189,8 @@ def holds(path: Path, case: Case) -> bool:
             if str(file.attrs.get("reading", "")) != case.reading:
                 return False
             for volume in file.values():
-                volume[...]
+                for prefix in np.ndindex(volume.shape[:-2]):
+                    volume[prefix]
     except _DAMAGE:
         return False
     return True

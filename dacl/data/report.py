@@ -1,15 +1,16 @@
 """What preparing found: the checked cases without their voxels, and the report made of them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from dacl.data.case import Case, SpacingMm
+from dacl.data.case import Case, SpacingMm, label_counts
 from dacl.data.readers import Discovery, Finding
+from dacl.data.slabs import slabs
 from dacl.data.splits import Split, published_slices
 
 
@@ -27,6 +28,7 @@ class Entry:
     unit_affine: bool
     image_sha256: str
     label_sha256: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def labeled(self) -> bool:
@@ -39,7 +41,7 @@ def entry_of(case: Case, n_classes: int) -> Entry:
     image_CZHW, label_ZHW = case.image_CZHW, case.label_ZHW
     counts: list[int] = []
     if label_ZHW is not None:
-        counts = np.bincount(label_ZHW.ravel(), minlength=n_classes).tolist()
+        counts = label_counts(label_ZHW)[:n_classes].tolist()
     return Entry(
         patient=case.patient,
         phase=case.phase,
@@ -49,9 +51,18 @@ def entry_of(case: Case, n_classes: int) -> Entry:
         class_voxels=tuple(counts),
         dtype=str(image_CZHW.dtype),
         unit_affine=np.allclose(np.linalg.norm(case.affine[:3, :3], axis=0), 1),
-        image_sha256=sha256(image_CZHW.tobytes()).hexdigest(),
-        label_sha256="" if label_ZHW is None else sha256(label_ZHW.tobytes()).hexdigest(),
+        image_sha256=_hash(image_CZHW),
+        label_sha256="" if label_ZHW is None else _hash([label_ZHW]),
+        remarks=case.remarks,
     )
+
+
+def _hash(volumes_ZHW: Iterable[np.ndarray]) -> str:
+    digest = sha256()
+    for volume_ZHW in volumes_ZHW:
+        for part in slabs(volume_ZHW):
+            digest.update(part.data)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

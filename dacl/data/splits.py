@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from itertools import combinations
@@ -76,9 +76,13 @@ class Split:
         def kept(patients: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(patient for patient in patients if patient in held)
 
-        missing = tuple(patient for patient in self.patients if patient not in held)
-        parts = (kept(part) for part in (self.train, self.val, self.test))
-        return Split(self.name, *parts, missing, labeled_sets=self.labeled_sets)
+        return replace(
+            self,
+            train=kept(self.train),
+            val=kept(self.val),
+            test=kept(self.test),
+            missing=tuple(patient for patient in self.patients if patient not in held),
+        )
 
     def labeled(self, n: int) -> tuple[str, ...]:
         """Return the published set of ``n`` labeled patients, else the first ``n`` of train.

@@ -1,7 +1,9 @@
 import json
+import resource
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
@@ -216,23 +218,32 @@ def test_holds_only_what_is_whole_and_of_the_same_source(dataset):
     assert not holds(path.with_name("gone.h5"), case())
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(dataset, monkeypatch):
+@contextmanager
+def no_file_above(n_bytes):
+    """Make every write beyond a size fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 5000, 200_000])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(dataset, room):
     path = case_path(dataset.root, "patient001_frame01")
     before = path.read_bytes()
-
-    def half(target, content):
-        with target.open("wb") as file:
-            file.write(content[: len(content) // 2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(type(path), "write_bytes", half)
-    case = Case(
-        id="a", patient="p", image_CZHW=np.eye(3)[None, None], label_ZHW=None, spacing_mm=None
-    )
-    with pytest.raises(DaclError, match="No space left"):
+    image_CZHW = np.random.default_rng(0).random((1, 40, 64, 64))
+    case = Case(id="a", patient="p", image_CZHW=image_CZHW, label_ZHW=None, spacing_mm=None)
+    opened = h5py.h5f.get_obj_count()
+    with no_file_above(room), pytest.raises(DaclError, match="File too large") as caught:
         write_case(path, case)
+    assert "free some space" in caught.value.hint
     assert path.read_bytes() == before
     assert not list(path.parent.glob("*.partial"))
+    assert h5py.h5f.get_obj_count() == opened
+    write_case(path, case)
+    assert path.stat().st_size > 200_000
 
 
 def test_reading_imports_numpy_and_h5py_alone():

@@ -88,10 +88,12 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def voxel_findings(case: Case, source: CaseSource, n_classes: int) -> list[Finding]:
+def voxel_findings(
+    case: Case, source: CaseSource, n_classes: int, *, empty_mask: bool = False
+) -> list[Finding]:
     """Return the defects of a case's voxels, each with the file to mend."""
     files = {"image": source.images, "label": source.labels}
     return [
         Finding(case=case.id, file=relative(files[part][0], source.raw), problem=problem, fix=fix)
-        for part, problem, fix in defects(case, n_classes)
+        for part, problem, fix in defects(case, n_classes, empty_mask=empty_mask)
     ]

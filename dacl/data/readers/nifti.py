@@ -1,17 +1,25 @@
 """NIfTI files: voxels as stored, true spacing, the header's own bytes."""
 
 import gzip
+import math
+import os
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from dacl.data.case import SpacingMm, smallest_integers
-from dacl.data.readers import sha256
+from dacl.data.case import SpacingMm, smallest_integer_type
+from dacl.data.slabs import converted, mapped, no_room, slabs
+from dacl.errors import DaclError
 
 _HEADER_BYTES = 348
+_PIECE = 2**20
 _DOWNLOAD_AGAIN = "download it again"
 
 
@@ -26,7 +34,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """One 3D NIfTI file; the values are ``raw_XYZ * slope + inter``."""
+    """One 3D NIfTI file; the values are ``raw_XYZ * slope + inter``, and stay in the file until they are read."""
 
     raw_XYZ: np.ndarray
     slope: float
@@ -38,22 +46,37 @@ class Volume:
     placed: bool = True
     """Whether the header says how the voxels lie in the world; otherwise the affine is nibabel's guess."""
 
-    def values(self) -> np.ndarray:
-        """Return the values, in the stored type where there is nothing to scale."""
+    def scaled(self, part: np.ndarray) -> np.ndarray:
+        """Return the values of a part of the volume, in the stored type where there is nothing to scale."""
         plain = (self.slope, self.inter) == (1.0, 0.0)
-        return self.raw_XYZ if plain else self.raw_XYZ * self.slope + self.inter
+        return part if plain else part * self.slope + self.inter
+
+    def values(self) -> np.ndarray:
+        """Return all values in memory, in the stored type where there is nothing to scale."""
+        return self.scaled(self.raw_XYZ)
+
+    def integer_type(self) -> np.dtype | None:
+        """Return the smallest type that holds the values, None where they are not integers."""
+        return smallest_integer_type(self.scaled(part) for part in slabs(self.raw_XYZ.T))
+
+    def as_type(self, dtype: np.dtype) -> np.ndarray:
+        """Return the values (X, Y, Z) in a type; mapped, not in memory."""
+        if (self.slope, self.inter, self.raw_XYZ.dtype) == (1.0, 0.0, dtype):
+            return self.raw_XYZ
+        return converted(self.raw_XYZ.T, dtype, self.scaled).T
 
     def intensities(self) -> tuple[np.ndarray, float, float]:
         """Return integers with their slope and inter where the source has integers, else float32.
 
         Floats that are all integers, as in two thirds of ACDC, go to the smallest integer type.
         """
-        if self.raw_XYZ.dtype.kind in "iu":
-            native = self.raw_XYZ.dtype.newbyteorder("=")
-            return self.raw_XYZ.astype(native, copy=False), self.slope, self.inter
-        values = self.values()
-        integers = smallest_integers(values)
-        return (values.astype(np.float32) if integers is None else integers), 1.0, 0.0
+        stored = self.raw_XYZ.dtype
+        if stored.kind not in "iu":
+            return self.as_type(self.integer_type() or np.dtype(np.float32)), 1.0, 0.0
+        if stored.isnative:
+            return self.raw_XYZ, self.slope, self.inter
+        native_ZYX = converted(self.raw_XYZ.T, stored.newbyteorder("="), lambda part: part)
+        return native_ZYX.T, self.slope, self.inter
 
     def affine_contradicts_spacing(self) -> bool:
         """Whether the affine has a scale of its own; unit scale, as in ACDC, says nothing."""
@@ -63,43 +86,114 @@ class Volume:
 
 
 def load(path: Path) -> Volume:
-    """Read ``.nii`` or ``.nii.gz`` into memory; raises Unreadable.
+    """Map ``.nii`` or ``.nii.gz``; raises Unreadable.
 
-    The spacing is pixdim's: ACDC's only affine, the sform, has unit scale.
+    Voxels stay in the file, or in an unnamed temporary one where it is packed, until they are looked at. The spacing
+    is pixdim's: ACDC's only affine, the sform, has unit scale.
+
+    Raises:
+        Unreadable: the file is no 3D volume of numbers, or damaged.
+        DaclError: no room to unpack it.
     """
     import nibabel
 
     try:
-        packed = path.read_bytes()
-        content = gzip.decompress(packed) if path.suffix == ".gz" else packed
-        # nibabel mends a doubtful header, with a line in its log; the checks here speak instead.
-        with nibabel.imageglobals.LoggingOutputSuppressor():
-            nifti: Any = nibabel.Nifti1Image.from_bytes(content)
-        raw_XYZ = np.asarray(nifti.dataobj.get_unscaled())
+        with _unpacked(path) as (file, digest):
+            header = file.read(_HEADER_BYTES)
+            file.seek(0)
+            # nibabel mends a doubtful header, with a line in its log; the checks here speak instead.
+            with nibabel.imageglobals.LoggingOutputSuppressor():
+                nifti: Any = nibabel.Nifti1Image.from_stream(file)
+            proxy = nifti.dataobj
+            shape = _three_axes(proxy.shape, proxy.dtype)
+            there = file.seek(0, os.SEEK_END) - proxy.offset
+            needed = math.prod(shape) * proxy.dtype.itemsize
+            if there < needed:
+                raise Unreadable(f"unreadable (it ends after {there} of {needed} bytes of voxels)")
+            raw_XYZ = mapped(file, shape, proxy.dtype, offset=proxy.offset, order="F")
+    except (Unreadable, DaclError):
+        raise
     except (EOFError, zlib.error) as error:
         raise Unreadable(f"truncated or damaged gzip ({error})") from error
     except Exception as error:  # nibabel has no common base for what damaged bytes make it raise
         raise Unreadable(f"unreadable ({' '.join(str(error).split())})") from error
-    if raw_XYZ.ndim == 4 and raw_XYZ.shape[3] == 1:
-        raw_XYZ = raw_XYZ[..., 0]
-    if raw_XYZ.ndim != 3 or raw_XYZ.dtype.kind not in "iuf":
-        problem = f"not a 3D volume of numbers: shape {raw_XYZ.shape}, type {raw_XYZ.dtype}"
-        raise Unreadable(problem, "replace it by the 3D frame")
     return Volume(
         raw_XYZ=raw_XYZ,
-        slope=float(nifti.dataobj.slope),
-        inter=float(nifti.dataobj.inter),
-        spacing_mm=_pixdim_zyx(content, nifti.header.endianness),
+        slope=float(proxy.slope),
+        inter=float(proxy.inter),
+        spacing_mm=_pixdim_zyx(header, nifti.header.endianness),
         affine=np.asarray(nifti.affine, dtype=np.float64),
-        header=content[:_HEADER_BYTES],
-        sha256=sha256(packed),
+        header=header,
+        sha256=digest,
         placed=bool(nifti.header["sform_code"] or nifti.header["qform_code"]),
     )
 
 
-def _pixdim_zyx(content: bytes, endianness: str) -> SpacingMm:
+def _three_axes(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
+    """Return the shape without trailing axes of length 1; raises Unreadable if it is not a volume of numbers."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if dtype.kind in "iuf" and len(shape) == 3:
+        return shape
+    fix = "save it as a 3D volume of numbers"
+    if dtype.names:
+        fix = "it holds colours (RGB): save one number per voxel, for example their mean"
+    elif dtype.kind == "c":
+        fix = "it holds complex numbers: save their magnitude"
+    elif len(shape) == 4:
+        fix = (
+            "replace it by the 3D frame, or split its fourth axis into files: "
+            "frames as cases of their own, channels as CASE_0000.nii.gz, CASE_0001.nii.gz"
+        )
+    elif len(shape) < 3:
+        fix = "save it with a third axis of length 1"
+    kind = "RGB" if dtype.names else str(dtype)
+    raise Unreadable(f"not a 3D volume of numbers: shape {shape}, type {kind}", fix)
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[tuple[Any, str]]:
+    """Open a file, unpacked where it is packed, with the hash of its own bytes."""
+    digest = sha256()
+    if path.suffix != ".gz":
+        with path.open("rb") as plain:
+            while piece := plain.read(_PIECE):
+                digest.update(piece)
+            plain.seek(0)
+            yield plain, digest.hexdigest()
+        return
+    with tempfile.TemporaryFile(prefix="dacl-") as unpacked:
+        with path.open("rb") as packed:
+            hashed: Any = _Hashed(packed, digest)
+            with gzip.GzipFile(fileobj=hashed, mode="rb") as source:
+                while piece := source.read(_PIECE):
+                    _write(unpacked, piece)
+        unpacked.seek(0)
+        yield unpacked, digest.hexdigest()
+
+
+class _Hashed:
+    """A file that hashes what is read of it."""
+
+    def __init__(self, file: IO[bytes], digest: Any) -> None:
+        self._file, self._digest = file, digest
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._file.read(size)
+        self._digest.update(piece)
+        return piece
+
+
+def _write(file: IO[bytes], piece: bytes) -> None:
+    try:
+        file.write(piece)
+    except OSError as error:
+        raise no_room(error) from error
+
+
+def _pixdim_zyx(header: bytes, endianness: str) -> SpacingMm:
     """Return the voxel size as stored: nibabel replaces negative and zero sizes in its own copy."""
-    stored = np.frombuffer(content, dtype=f"{endianness}f4", count=3, offset=80)
+    stored = np.frombuffer(header, dtype=f"{endianness}f4", count=3, offset=80)
     # Six digits give back the decimal that was written: 1.5625, not 1.56250005.
     x, y, z = stored.astype(np.float64).round(6).tolist()
     return z, y, x

@@ -1,33 +1,63 @@
 """One case from NIfTI files: the image, a file per channel, and its mask, checked against each other."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from dacl.data.case import Case, smallest_integers
-from dacl.data.orientation import axis_codes, axis_order, to_canonical
+from dacl.data.case import Case, SpacingMm
+from dacl.data.orientation import axis_codes, axis_order, canonical_affine, to_canonical
 from dacl.data.readers import CaseSource, Finding, relative, voxel_findings
 from dacl.data.readers.nifti import Unreadable, Volume, load
+from dacl.data.slabs import converted, slabs, spooled
+
+_UNPLACED = (
+    "the header says nothing of the orientation: volumes are taken as they lie in their files"
+)
+
+
+@dataclass(frozen=True)
+class LabelValues:
+    """What the values in a mask mean.
+
+    Attributes:
+        index: value in the mask -> class index.
+        fix: what to do about values that are no key, given them.
+    """
+
+    index: Mapping[int, int]
+    fix: Callable[[Sequence[int]], str] | None = None
+
+    def fix_for(self, values: Sequence[int]) -> str:
+        """Return the fix of a mask with unknown values."""
+        if self.fix is not None:
+            return self.fix(values)
+        known = ", ".join(map(str, sorted(self.index)))
+        return f"the classes are the values {known}: map the mask, or name the class"
 
 
 def read_scan(
     source: CaseSource,
     n_classes: int,
     *,
-    label_values: Mapping[int, int] | None = None,
+    label_values: LabelValues | None = None,
     turn: bool = True,
     reading: str = "",
+    empty_mask: bool = False,
 ) -> tuple[Case | None, list[Finding]]:
     """Read the channels of an image and its mask, and check all of them against the first channel.
+
+    The voxels are mapped from files, not in memory: see `dacl.data.slabs`.
 
     Args:
         source: a file per channel, and one or no mask.
         n_classes: N, background included.
-        label_values: value in the mask -> class index; None: the values are the indices. A value that is not
-            a key is a finding.
+        label_values: what the values in the mask mean; None: they are the class indices.
         turn: to the canonical orientation; otherwise voxels stay as they lie in the files.
         reading: what the case remembers of its reader's options.
+        empty_mask: whether a mask of background alone is a sound one.
     """
     volumes: dict[Path, Volume] = {}
     findings: list[Finding] = []
@@ -38,98 +68,150 @@ def read_scan(
             findings.append(_finding(source, path, error.problem, error.fix))
     if findings:
         return None, findings
-    first, *others = (volumes[path] for path in source.images)
-    if first.affine_contradicts_spacing():
-        problem = f"pixdim {first.spacing_mm} mm (z, y, x) contradicts the scale of the affine"
+    first, *others = (_Grid(volumes[path], turn) for path in source.images)
+    if first.volume.affine_contradicts_spacing():
+        problem = (
+            f"pixdim {first.volume.spacing_mm} mm (z, y, x) contradicts the scale of the affine"
+        )
         fix = "write the true spacing into both"
         findings.append(_finding(source, source.images[0], problem, fix))
+    elif turn and first.volume.placed and not first.codes:
+        problem = "the affine is singular or not finite: it has no three directions"
+        fix = "write sform or qform into the header again"
+        findings.append(_finding(source, source.images[0], problem, fix))
     for path, channel in zip(source.images[1:], others, strict=True):
-        if channel.raw_XYZ.shape != first.raw_XYZ.shape or not _same_geometry(first, channel):
-            problem = f"channel of another grid: {_grid(channel)}, the first channel {_grid(first)}"
+        if channel.shape_ZHW != first.shape_ZHW or not channel.same_place(first):
+            problem = f"channel of another grid: {channel.text}, the first channel {first.text}"
             findings.append(
                 _finding(source, path, problem, "resample it to the grid of the first channel")
             )
     if findings and others:
         return None, findings
-    codes = axis_codes(first.affine) if turn and first.placed else ""
+    remarks = [_UNPLACED] if turn and not first.volume.placed else []
     label_ZHW = None
     for path in source.labels:
-        label = volumes[path]
-        values = smallest_integers(label.values())
-        if values is None or (label_values is None and values.dtype != np.uint8):
-            within = " in 0..255" if label_values is None else ""
-            problem = f"mask with values that are not integers{within}"
-            fix = f"map the mask to 0..{n_classes - 1}"
+        label = _Grid(volumes[path], turn and first.volume.placed)
+        label_ZHW, problem, fix = _classes(label, label_values, n_classes)
+        if label_ZHW is None:
             return None, [*findings, _finding(source, path, problem, fix)]
-        if label_values is not None:
-            values, unknown = _mapped(values, label_values)
-            if unknown:
-                problem = f"label values {unknown[:5]} that no class has"
-                fix = f"the classes are the values {_listed(label_values)}: map the mask, or name the class"
-                return None, [*findings, _finding(source, path, problem, fix)]
-        label_ZHW = to_canonical(values, codes).T
-        if not _same_geometry(first, label):
+        if not label.same_place(first):
             problem = (
-                f"mask and image differ in geometry: spacing {label.spacing_mm} and "
-                f"{first.spacing_mm} mm (z, y, x), or the affine"
+                f"mask and image differ in geometry: spacing {label.volume.spacing_mm} and "
+                f"{first.volume.spacing_mm} mm (z, y, x), or the affine"
             )
             fix = "save the mask with the header of its image"
             findings.append(_finding(source, path, problem, fix))
-    image_CXYZ, slope, inter = _channels([volumes[path] for path in source.images])
-    z, y, x = first.spacing_mm
-    spacing_XYZ = [(x, y, z)[axis] for axis in axis_order(codes)]
+        elif label.codes != first.codes:
+            remarks.append(
+                f"mask turned to its image by axis flips alone: {label.codes} to {first.codes}"
+            )
+    image_CZHW, slope, inter = _channels([first, *others])
     case = Case(
         id=source.id,
         patient=source.patient,
         phase=source.phase,
-        image_CZHW=np.stack([to_canonical(image_XYZ, codes).T for image_XYZ in image_CXYZ]),
+        image_CZHW=image_CZHW,
         label_ZHW=label_ZHW,
-        spacing_mm=(spacing_XYZ[2], spacing_XYZ[1], spacing_XYZ[0]),
-        affine=first.affine,
-        header=first.header,
-        orientation=codes,
+        spacing_mm=first.spacing_mm,
+        affine=first.volume.affine,
+        header=first.volume.header,
+        orientation=first.codes,
         source={relative(path, source.raw): volume.sha256 for path, volume in volumes.items()},
         slope=slope,
         inter=inter,
         reading=reading,
+        remarks=tuple(remarks),
     )
-    return case, findings + voxel_findings(case, source, n_classes)
+    return case, findings + voxel_findings(case, source, n_classes, empty_mask=empty_mask)
 
 
-def _channels(volumes: list[Volume]) -> tuple[list[np.ndarray], float, float]:
-    """Return the channels in one type: stored integers where all share type and scale, else float32."""
-    stored = [volume.intensities() for volume in volumes]
+class _Grid:
+    """Where the voxels of a volume lie once it is turned to the canonical orientation."""
+
+    def __init__(self, volume: Volume, turn: bool) -> None:
+        self.volume = volume
+        self.codes = axis_codes(volume.affine) if turn and volume.placed else ""
+        axes = axis_order(self.codes)
+        self.affine = canonical_affine(volume.affine, self.codes, volume.raw_XYZ.shape)
+        x, y, z = (volume.raw_XYZ.shape[axis] for axis in axes)
+        self.shape_ZHW = (z, y, x)
+        spacing = [volume.spacing_mm[::-1][axis] for axis in axes]
+        self.spacing_mm: SpacingMm = (spacing[2], spacing[1], spacing[0])
+
+    def turned(self, array_XYZ: np.ndarray) -> np.ndarray:
+        """Return an array of this volume as (Z, H, W)."""
+        return to_canonical(array_XYZ, self.codes).T
+
+    def same_place(self, other: "_Grid") -> bool:
+        """Whether both say the same of spacing and place; the shape is another matter."""
+        spacings = (other.spacing_mm, self.spacing_mm)
+        return np.allclose(*spacings, rtol=1e-3) and np.allclose(
+            other.affine, self.affine, atol=1e-3
+        )
+
+    @property
+    def text(self) -> str:
+        return f"shape {self.shape_ZHW}, spacing {self.spacing_mm} mm (z, y, x)"
+
+
+def _channels(grids: list[_Grid]) -> tuple[np.ndarray, float, float]:
+    """Return (C, Z, H, W) in one type: stored integers where all channels share type and scale, else float32."""
+    stored = [grid.volume.intensities() for grid in grids]
     kinds = {(image.dtype, slope, inter) for image, slope, inter in stored}
-    if len(kinds) == 1:
-        _, slope, inter = kinds.pop()
-        return [image for image, _, _ in stored], slope, inter
-    return [volume.values().astype(np.float32) for volume in volumes], 1.0, 0.0
+    images_XYZ = [image for image, _, _ in stored]
+    slope, inter = stored[0][1:]
+    if len(kinds) > 1:
+        images_XYZ = [grid.volume.as_type(np.dtype(np.float32)) for grid in grids]
+        slope, inter = 1.0, 0.0
+    turned = [grid.turned(image) for grid, image in zip(grids, images_XYZ, strict=True)]
+    if len(turned) == 1:
+        return turned[0][None], slope, inter
+    parts = chain.from_iterable(map(slabs, turned))
+    return spooled(parts, (len(turned), *turned[0].shape), turned[0].dtype), slope, inter
 
 
-def _mapped(
-    values_XYZ: np.ndarray, label_values: Mapping[int, int]
-) -> tuple[np.ndarray, list[int]]:
-    """Return class indices, and the values that are no key."""
-    found = np.unique(values_XYZ).tolist()
-    indices_XYZ = np.zeros(values_XYZ.shape, np.uint8)
-    for value in found:
-        if label_values.get(value, 0):
-            indices_XYZ[values_XYZ == value] = label_values[value]
-    return indices_XYZ, [value for value in found if value not in label_values]
+def _classes(
+    label: _Grid, values: LabelValues | None, n_classes: int
+) -> tuple[np.ndarray | None, str, str]:
+    """Return the class indices (Z, H, W), or None with problem and fix."""
+    stored = label.volume.integer_type()
+    if stored is None or (values is None and stored != np.uint8):
+        within = " in 0..255" if values is None else ""
+        problem = f"mask with values that are not integers{within}"
+        return None, problem, f"map the mask to 0..{n_classes - 1}"
+    values_ZHW = label.turned(label.volume.as_type(stored))
+    if values is None:
+        return values_ZHW, "", ""
+    unknown: set[int] = set()
+
+    def indices(part: np.ndarray) -> np.ndarray:
+        out = np.zeros(part.shape, np.uint8)
+        for value in distinct(part):
+            if value not in values.index:
+                unknown.add(value)
+            elif values.index[value]:
+                out[part == value] = values.index[value]
+        return out
+
+    indices_ZHW = converted(values_ZHW, np.dtype(np.uint8), indices)
+    if unknown:
+        shown = sorted(unknown)
+        more = ", ..." if len(shown) > 5 else ""
+        listed = ", ".join(map(str, shown[:5])) + more
+        return None, f"label values [{listed}] that no class has", values.fix_for(shown)
+    return indices_ZHW, "", ""
 
 
-def _listed(label_values: Mapping[int, int]) -> str:
-    return ", ".join(map(str, sorted(label_values)))
-
-
-def _grid(volume: Volume) -> str:
-    return f"shape {volume.raw_XYZ.shape[::-1]}, spacing {volume.spacing_mm} mm (z, y, x)"
-
-
-def _same_geometry(image: Volume, label: Volume) -> bool:
-    return np.allclose(image.spacing_mm, label.spacing_mm, rtol=1e-3) and np.allclose(
-        image.affine, label.affine, atol=1e-3
-    )
+def distinct(values: np.ndarray) -> list[int]:
+    """Return the values of an integer array, in order."""
+    if not values.size:
+        return []
+    low, high = int(values.min()), int(values.max())
+    if high - low >= 2**16:
+        found: list[int] = np.unique(values).tolist()
+        return found
+    counts = np.bincount(values.ravel().astype(np.int64) - low)
+    return (low + np.flatnonzero(counts)).tolist()
 
 
 def _finding(source: CaseSource, path: Path, problem: str, fix: str) -> Finding:

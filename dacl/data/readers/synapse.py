@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 from dacl.data import SYNAPSE_PAGE
 from dacl.data.case import Case
 from dacl.data.readers import CaseSource, Discovery, Finding, relative
-from dacl.data.readers.scan import read_scan
+from dacl.data.readers.scan import LabelValues, read_scan
 from dacl.errors import DaclError
 
 ORGANS = (
@@ -124,7 +124,7 @@ class Synapse:
         return read_scan(
             source,
             len(self.organs) + 1,
-            label_values=values,
+            label_values=LabelValues(values),
             reading=",".join(self.organs),
         )
 
