@@ -38,6 +38,9 @@ class ImageConfig(_Frozen):
     """Side of the square that the network sees in training, pixels (paper's ancestors: 256)."""
     spacing_mm: Positive = 1.5
     """In-plane spacing that `resample` brings slices to, mm. Datasets of unknown spacing keep their own grid."""
+    mirror: bool = True
+    """Whether augmentation mirrors and turns scans (SSL4MIS, DHC). Off where left and right are classes of their own
+    and training is short: a slice is then rotated by up to 20 degrees, a volume only shifted."""
     patch_depth: Annotated[int, Field(ge=16, multiple_of=16)] = 64
     """Slices of a patch. 3D alone."""
     slice_spacing_mm: Positive = 3.0
@@ -351,6 +354,8 @@ def recipe(config: Config) -> dict[str, Any]:
     unused = [*UNUSED_KEYS[config.image.dims]]
     if not config.labeled_cases:
         unused.append("labeled_cases")
+    if config.image.mirror:
+        unused.append("image.mirror")
     if config.labeled_order == "split":
         unused.append("labeled_order")
     return {key: value for key, value in keyed.items() if key not in unused}

@@ -33,10 +33,13 @@ class Placement:
         return Placement(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-def draw_placements(count: int, *key: int | str) -> Placement:
-    """Random placements of one batch, from the stream of `key`; each slice consumes the same number of draws."""
+def draw_placements(count: int, *key: int | str, mirror: bool = True) -> Placement:
+    """Random placements of one batch, from the stream of `key`; each slice consumes the same number of draws.
+
+    Without `mirror` there are no turns and flips, and every slice is rotated.
+    """
     draws = torch.rand((count, 6), generator=stream(*key))
-    turned = draws[:, 0] < 0.5
+    turned = (draws[:, 0] < 0.5) & mirror
     return Placement(
         quarter_turns_B=torch.where(turned, (draws[:, 1] * 4).long(), 0),
         flip_axis_B=torch.where(turned, (draws[:, 2] * 2).long(), -1),

@@ -30,12 +30,18 @@ class Crop(NamedTuple):
     """Along y and x."""
 
 
-def draw_crops(count: int, *key: int | str) -> list[Crop]:
+def draw_crops(count: int, *key: int | str, mirror: bool = True) -> list[Crop]:
     """Random crops of one batch, from the stream of `key`; each consumes the same number of draws."""
     # float64: float32 could not tell the voxels of a large organ apart
     draws = torch.rand((count, 8), dtype=torch.float64, generator=stream(*key)).tolist()
     return [
-        Crop(centred, of_class, at_voxel, (z, y, x), (flip_y < 0.5, flip_x < 0.5))
+        Crop(
+            centred,
+            of_class,
+            at_voxel,
+            (z, y, x),
+            (mirror and flip_y < 0.5, mirror and flip_x < 0.5),
+        )
         for centred, of_class, at_voxel, z, y, x, flip_y, flip_x in draws
     ]
 

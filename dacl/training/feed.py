@@ -42,6 +42,7 @@ class Feed:
             self.unlabeled_cases += [case for case in own if not case.has_label]
 
         optim, image = config.optim, config.image
+        self.mirror = image.mirror
         pool = VolumePool if image.dims == 3 else SlicePool
         self.labeled = pool(dataset, self.labeled_cases, image, labels=True, device=device)
         self._labeled_order = ShuffledStream(
@@ -69,5 +70,5 @@ class Feed:
         index = order.at(step)
         draw = (len(index), self.seed, "augment", name, step)
         if isinstance(pool, VolumePool):
-            return pool.patches(index, draw_crops(*draw))
-        return pool.patches(index, draw_placements(*draw))
+            return pool.patches(index, draw_crops(*draw, mirror=self.mirror))
+        return pool.patches(index, draw_placements(*draw, mirror=self.mirror))

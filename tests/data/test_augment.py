@@ -114,3 +114,13 @@ def test_draws_are_a_function_of_the_key_and_the_first_do_not_depend_on_how_many
     for few, many in zip(draw(3, 0, "x"), draw(9, 0, "x"), strict=True):
         assert torch.equal(few, many[..., :3] if few.shape[0] == 2 else many[:3])
     assert not torch.equal(draw(9, 0, "x")[1], draw(9, 0, "y")[1])
+
+
+def test_without_mirroring_every_slice_is_rotated_and_none_turned_or_flipped():
+    with_it, without = draw_placements(200, 3), draw_placements(200, 3, mirror=False)
+    assert with_it.quarter_turns_B.any()
+    assert not without.quarter_turns_B.any()
+    assert (without.flip_axis_B == -1).all()
+    assert without.degrees_B.min() == -20
+    assert without.degrees_B.max() == 19
+    assert torch.equal(with_it.shift_B2, without.shift_B2)
