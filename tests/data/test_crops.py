@@ -1,3 +1,4 @@
+from dacl.data.crops import draw_crops
 
 
 def test_without_mirroring_only_the_mirrors_go():
