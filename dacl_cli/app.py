@@ -22,6 +22,7 @@ from dacl_cli import (
     console,
     doctor,
     evaluate,
+    export,
     predict,
     preprocess,
     report,
@@ -62,6 +63,7 @@ _ORDER = (
     "compare",
     "analyze",
     "report",
+    "export",
     "ablate",
     "doctor",
 )
@@ -108,6 +110,7 @@ app.command("predict")(predict.predict)
 app.command("compare")(compare.compare)
 app.add_typer(analyze.app, name="analyze")
 app.command("report")(report.report)
+app.command("export")(export.export)
 app.command("ablate")(ablate.ablate)
 app.command("doctor")(doctor.doctor)
 

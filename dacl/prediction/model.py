@@ -62,16 +62,15 @@ def load_model(
         DaclError: no such file or network, or a file that is no model.
     """
     if path.suffix == portable.ENDING:
-        method, config, meta, facts = portable.read(path, device)
-        network, about = network or facts["network"], facts["about"]
-        path_used = path
+        method, config, meta, facts = portable.read(path)
+        network, about, path_used = network or facts["network"], facts["about"], path
     else:
         trained = load_trained(path, device, checkpoint)
         method, config, meta, path_used = trained.method, trained.config, trained.meta, trained.path
         network, about = network or "a", describe(trained)
     if network not in method.judged:
         raise DaclError(f"{path} has no network {network!r}", f"it has {', '.join(method.judged)}")
-    method.bf16 = use_bf16(precision, device)
+    method.to(device).bf16 = use_bf16(precision, device)
     about = {"file": path_used.name, "sha256": sha256(path_used.read_bytes()), **about}
     return Model(method, config, meta, network, path_used, about, _notes(about))
 

@@ -64,8 +64,8 @@ def weights_of(method: Method, network: str) -> dict[str, Tensor]:
     }
 
 
-def write(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write weights and what describes them; a file that is there is replaced.
+def pack(weights: dict[str, Tensor], facts: dict[str, Any]) -> bytes:
+    """Weights, and what describes them, as the bytes of a file.
 
     Raises:
         DaclError: safetensors is not installed.
@@ -73,37 +73,44 @@ def write(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None
     safetensors = require("safetensors.torch", extra="export")
     # One entry: safetensors keeps several in no fixed order.
     metadata = {_ENTRY: json.dumps({"format": FORMAT, **facts}, sort_keys=True)}
-    path.write_bytes(safetensors.save(weights, metadata))
+    content: bytes = safetensors.save(weights, metadata)
+    return content
 
 
-def read(path: Path, device: torch.device) -> tuple[Method, Config, RunMeta, dict[str, Any]]:
-    """The networks of such a file in evaluation mode, fp32; no code in it can run.
+def read(path: Path) -> tuple[Method, Config, RunMeta, dict[str, Any]]:
+    """The networks of such a file on the CPU, in evaluation mode, fp32; nothing in it can run code.
 
     Raises:
         DaclError: safetensors is not installed, no such file, or one of another program.
     """
-    safetensors = require("safetensors", extra="export")
     if not path.is_file():
         raise DaclError(f"no model {path}", "give a file that `dacl export` wrote")
+    return unpack(path.read_bytes(), str(path))
+
+
+def unpack(content: bytes, name: str) -> tuple[Method, Config, RunMeta, dict[str, Any]]:
+    """`read` of the bytes of a file; `name` is what an error calls it."""
+    safetensors = require("safetensors.torch", extra="export")
     try:
-        with safetensors.safe_open(str(path), framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        weights = safetensors.load(content)
+        # little-endian length, then the header: the format's own first lines
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     except Exception as error:  # safetensors has an error class of its own for a damaged file
         raise DaclError(
-            f"{path} is damaged or no safetensors file ({error})", "export it again"
+            f"{name} is damaged or no safetensors file ({error})", "export it again"
         ) from error
-    if _ENTRY not in metadata:
+    facts = header.get("__metadata__", {}).get(_ENTRY)
+    if facts is None:
         raise DaclError(
-            f"{path} holds no model of dacl: its metadata lack {_ENTRY!r}",
+            f"{name} holds no model of dacl: its metadata lack {_ENTRY!r}",
             "give a file that `dacl export` wrote",
         )
-    with complete(path):
-        facts = json.loads(metadata[_ENTRY])
+    with complete(Path(name)):
+        facts = json.loads(facts)
         config = resolve(facts["config"]["preset"], facts["config"])
         meta = read_meta(facts)
         names = {key.split(".")[1] for key in weights}
         method = Networks(config, meta.channels, len(meta.class_names), names)
         method.load_state_dict(weights)
     method.eval()
-    return method.to(device), config, meta, facts
+    return method, config, meta, facts
