@@ -105,7 +105,7 @@ def native_slabs(
             yield z, {name: _slices_between(probs, *between) for name, probs in held.items()}
             done = z.stop
         if done < slices:
-            passed = int(low_Z[done]) - first
+            passed = min(int(low_Z[done]) - first, some.shape[1])
             held, first = {name: probs[:, passed:] for name, probs in held.items()}, first + passed
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from dacl.config import ImageConfig
@@ -120,9 +120,9 @@ class VolumePool:
         return [int(at) for at in np.unravel_index(flat, self.shapes[number])]
 
 
-def _voxels_by_class(mask: Int[Tensor, "P"]) -> list[Tensor]:
+def _voxels_by_class(mask: Integer[Tensor, "P"]) -> list[Tensor]:
     """Where the voxels of every foreground class of one volume lie, absent classes left out."""
-    foreground = mask.nonzero().squeeze(1).int()  # as many as can be counted in 32 bits
+    foreground = mask.nonzero().squeeze(1).int()  # half the memory
     classes, order = mask[foreground].sort(stable=True)
     counts = torch.unique_consecutive(classes, return_counts=True)[1].tolist()
     return list(foreground[order].split(counts)) if counts else []

@@ -3,9 +3,10 @@
 Near its border a window lacks context: each is weighted by a Gaussian around its centre, sigma an eighth of its side
 (the practice that nnU-Net made standard), and the weights of the windows over a voxel are scaled to add up to 1.
 
-Windows go along z, and slices that no later window reaches are finished: they are brought to the scan's grid, used and
-dropped. Held at a time are, in float32, the N classes of each network on `patch_depth` slices of the network's grid,
-and SLAB_BYTES of each on the scan's: with two networks, 14 classes and 64 slices of 256x256 0.5 GB and 0.2 GB.
+Windows go along z, and slices that no later window reaches are finished: a few at a time they are brought to the scan's
+grid, used and dropped. What is held does not grow with the number of slices: the N classes of each network on
+`patch_depth` slices of the network's grid in float32 (two networks, 14 classes, 64 slices of 256x256: 0.5 GB), and of
+the scan's grid some SLAB_BYTES (64 MB) of each.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from dacl.data.volume_grid import image_to_network, native_slabs
 from dacl.inference.slices import PseudoLabel
 from dacl.methods.base import Method
 
+SLICES_AT_ONCE = 8
 WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 4, "mps": 1}
 GPU_SHARE = 0.5
 """Of the GPU's free memory that what is held may take; it lies in the host's memory otherwise."""
@@ -39,7 +41,9 @@ def predict_volume(
     masks = {name: np.empty(image_CZHW.shape[1:], np.uint8) for name in method.judged}
     for z, probs in probabilities(method, image_CZHW, spacing_mm, image, device):
         for name, probs_NzHW in probs.items():
-            masks[name][z] = probs_NzHW.argmax(dim=0).byte().cpu().numpy()
+            masks[name][z] = (
+                probs_NzHW.max(dim=0).indices.byte().cpu().numpy()
+            )  # faster than argmax
     return masks
 
 
@@ -59,8 +63,9 @@ def predict_pseudo_labels(
     }
     for z, probs in probabilities(method, image_CZHW, spacing_mm, image, device):
         for name, probs_NzHW in probs.items():
-            labels[name].mask_ZHW[z] = probs_NzHW.argmax(dim=0).byte().cpu().numpy()
-            labels[name].confident_ZHW[z] = (probs_NzHW.amax(dim=0) > phi).cpu().numpy()
+            confidence, winner = probs_NzHW.max(dim=0)
+            labels[name].mask_ZHW[z] = winner.byte().cpu().numpy()
+            labels[name].confident_ZHW[z] = (confidence > phi).cpu().numpy()
     return labels
 
 
@@ -111,10 +116,12 @@ def window_slabs(
                     weight = weight_D[:, None, None] * weight_S[:, None] * weight_T
                     sums.add({name: probs[b] for name, probs in found.items()}, weight, row, column)
             last = number + 1 == len(axes[0])
-            finished = sums.pop(patch[0] if last else axes[0][number + 1][0] - top)
-            # one window deep is all that a padded volume is
-            z = slice(before[0], before[0] + shape[0]) if missing[0] else slice(None)
-            yield {name: probs[:, z, y, x] for name, probs in finished.items()}
+            count = patch[0] if last else axes[0][number + 1][0] - top
+            # a volume that was padded along z is one window deep
+            wanted = slice(before[0], before[0] + shape[0]) if missing[0] else slice(0, count)
+            for slab in sums.finished(wanted):
+                yield {name: probs[:, :, y, x] for name, probs in slab.items()}
+            sums.advance(count)
 
 
 def windows_along(
@@ -168,16 +175,21 @@ class _Sums:
             place = total[:, :, row : row + height, column : column + width]
             place.addcmul_(probs[name].to(self.device), weight_DST.to(self.device))
 
-    def pop(self, count: int) -> dict[str, Tensor]:
-        """The first `count` slices, which no later window reaches; the rest moves up."""
-        finished = {name: total[:, :count].clone() for name, total in self.sums.items()}
+    def finished(self, wanted: slice) -> Iterator[dict[str, Tensor]]:
+        """Copies of the slices that no later window reaches, a few at a time, of each judged network."""
+        for start in range(wanted.start, wanted.stop, SLICES_AT_ONCE):
+            z = slice(start, min(start + SLICES_AT_ONCE, wanted.stop))
+            slab = {name: total[:, z].clone() for name, total in self.sums.items()}
+            if "mean" in self.judged:
+                slab["mean"] = torch.stack(list(slab.values())).mean(dim=0)
+            yield slab
+
+    def advance(self, count: int) -> None:
+        """Drop the first `count` slices; the rest moves up, and windows are added to empty ones below."""
         for total in self.sums.values():
             for of_class in total:  # one after the other: a copy of one class, not of all
                 of_class[:-count] = of_class[count:].clone()
                 of_class[-count:] = 0
-        if "mean" in self.judged:
-            finished["mean"] = torch.stack(list(finished.values())).mean(dim=0)
-        return finished
 
 
 @contextmanager
