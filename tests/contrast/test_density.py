@@ -108,3 +108,19 @@ def test_units_outside_the_candidates_keep_all_of_them():
 
 def test_no_gradient_flows_through_it():
     assert not density(unit_rows(0, 4, 3).requires_grad_()).requires_grad
+
+
+@pytest.mark.parametrize("self_offset", [None, 300])
+def test_classes_at_their_own_size_get_the_bits_of_the_padded_block(self_offset):
+    """13 organs, most of them small, one absent, and a bank that not every class has filled."""
+    sizes, filled = [1100, 0, 1, 40, 128, 129, 700, *[25] * 6], [300, 300, 0, 12, *[300] * 9]
+    units, bank = unit_rows(0, 13, 1100, 64), unit_rows(1, 13, 300, 64)
+    valid = torch.arange(1100) < torch.tensor(sizes)[:, None]
+    bank_valid = torch.arange(300) < torch.tensor(filled)[:, None]
+    candidates, there = torch.cat([bank, units], dim=1), torch.cat([bank_valid, valid], dim=1)
+    options = {"scales": (8, 16, 32), "self_offset": self_offset}
+    whole = module._padded(units, candidates, there, **options)
+    own = multiscale_density(units, candidates, there, **options, valid_CM=valid)
+    assert torch.equal(own[valid], whole[valid])
+    computed = [0, *np.cumsum([-(-m // module.TILE) * module.TILE for m in sizes])][-1]
+    assert int((own != 0).sum()) <= computed < valid.numel() / 4, "the padding is left out"

@@ -1,5 +1,7 @@
 """Volumes to the network's grid and probabilities back, against torch's own trilinear interpolation."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -68,7 +70,7 @@ def test_labels_take_the_nearest_voxel():
 def slabs_of(probs, cuts):
     """One dictionary of two networks per slab between the cuts."""
     edges = [0, *cuts, probs.shape[1]]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         yield {"a": probs[:, low:high], "b": 1 - probs[:, low:high]}
 
 

@@ -34,7 +34,7 @@ def test_convolutions_per_level_are_the_ancestors():
 
     def kernels(part):
         return [
-            [tuple(m.kernel_size)[0] for m in stage if isinstance(m, nn.Conv3d)] for stage in part
+            [m.kernel_size[0] for m in stage if isinstance(m, nn.Conv3d)] for stage in part
         ]
 
     # the first of the deeper levels is the strided convolution that leads to it
