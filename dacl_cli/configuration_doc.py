@@ -30,8 +30,8 @@ scales = [8, 16]
 On the command line it is `--set contrast.tau=0.2 --set "contrast.scales=[8, 16]"`. An unknown key or a
 value out of range stops the run before it starts. Every run writes its resolved configuration into `run.json`.
 
-An empty cell under `small` means that both presets agree. The presets `literal` and `dgcl` are readings of the
-contrast and stand at the end; they join with a size: `--preset small+literal`.
+An empty cell under `small` means that both presets agree; what they change in 3D stands below. The presets
+`literal` and `dgcl` are readings of the contrast and stand at the end; they join with a size: `--preset small+literal`.
 """
 _READINGS = """\
 ## Presets that are readings
@@ -41,6 +41,14 @@ _READINGS = """\
 
 | key | default | `literal` | `dgcl` |
 |---|---|---|---|"""
+_VOLUMES = """\
+## Presets in 3D
+
+`--dims 3` takes these values instead; they can be overridden as all others. A preset that is not named here is the same
+in 2D and 3D.
+
+| key | `paper`, 2D | `paper`, 3D | `small`, 2D | `small`, 3D |
+|---|---|---|---|---|"""
 _COLUMNS = "| key | `paper` | `small` | type and range | meaning |\n|---|---|---|---|---|"
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
@@ -59,7 +67,22 @@ def render() -> str:
     for name, section in sections.items():
         fields = _rows(f"{name}.", section["properties"], paper[name], small[name])
         parts += ["", f"## `[{name}]`", "", section["description"], "", _COLUMNS, *fields]
-    return "\n".join([*parts, "", _READINGS, *_readings()]) + "\n"
+    return "\n".join([*parts, "", _VOLUMES, *_volumes(), "", _READINGS, *_readings()]) + "\n"
+
+
+def _volumes() -> Iterator[str]:
+    """What the presets that are sizes change in 3D, in the order of the fields."""
+    sizes = [
+        resolve(preset, {"image": {"dims": dims}}).model_dump(mode="json")
+        for preset in ("paper", "small")
+        for dims in (2, 3)
+    ]
+    for section, values in sizes[0].items():
+        for key in values if isinstance(values, dict) else ():
+            paper, paper_3d, small, small_3d = (size[section][key] for size in sizes)
+            if key != "dims" and (paper != paper_3d or small != small_3d):
+                cells = [_value(value) for value in (paper, paper_3d, small, small_3d)]
+                yield f"| {' | '.join((f'`{section}.{key}`', *cells))} |"
 
 
 def _readings() -> Iterator[str]:

@@ -11,6 +11,7 @@ from dacl_cli import console
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from dacl.config import ImageConfig
     from dacl.training.records import Record
     from dacl.training.report import Plan
 
@@ -21,6 +22,20 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def field(image: ImageConfig) -> str:
+    """How scans reach the network: their grid, and what a step sees of it."""
+    if image.dims == 2 and image.geometry == "resize":
+        return f"slices resized to {image.patch_size}x{image.patch_size}"
+    if image.dims == 2:
+        return f"{image.spacing_mm:g} mm in plane, {image.patch_size}x{image.patch_size} crops"
+    grid = (
+        f"volumes resized to {'x'.join(map(str, image.volume_shape))}"
+        if image.geometry == "resize"
+        else f"{image.slice_spacing_mm:g} mm between slices, {image.spacing_mm:g} mm in plane"
+    )
+    return f"{grid}, crops of {image.patch_depth}x{image.patch_size}x{image.patch_size}"
 
 
 class TrainingView:
@@ -46,11 +61,6 @@ class TrainingView:
             if plan.unlabeled_slices
             else "no unlabelled slices drawn"
         )
-        field = (
-            f"slices resized to {image.patch_size}x{image.patch_size}"
-            if image.geometry == "resize"
-            else f"{image.spacing_mm:g} mm in plane, {image.patch_size}x{image.patch_size} crops"
-        )
         batch = f"{optim.batch_labeled}" + (
             f"+{optim.batch_unlabeled}" if plan.unlabeled_slices else ""
         )
@@ -59,7 +69,8 @@ class TrainingView:
             f"{dataset.name}{synthetic}, split {dataset.split.name}: "
             f"{config.labeled} labelled patients = {plan.labeled_volumes} volumes = "
             f"{plan.labeled_slices} slices; {unlabeled}; {plan.val_patients} validation patients",
-            f"{field}, {batch} slices a step, {optim.steps} steps; {plan.device}, "
+            f"{field(image)}, {batch} {'patches' if image.dims == 3 else 'slices'} a step, "
+            f"{optim.steps} steps; {plan.device}, "
             f"{'bf16' if plan.bf16 else 'fp32'}, {plan.threads} threads",
             f"about {duration(plan.estimated_seconds)}"
             + (f", going on from step {plan.start_step}" if plan.start_step else ""),
@@ -68,7 +79,7 @@ class TrainingView:
             case.spacing_mm for case in dataset.infos.values()
         )
         if unknown:
-            lines.append("spacing unknown: slices keep their own pixel grid")
+            lines.append("spacing unknown: scans keep their own grid")
         for line in [*lines, *plan.notes]:
             console.note(line, style="")
         if self._bar is not None:

@@ -227,3 +227,54 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
     broken.write_text("labeled = \n")
     with pytest.raises(DaclError, match=r"broken\.toml is not valid TOML.*line 1"):
         read_toml(broken)
+
+
+def test_a_preset_has_other_sizes_in_3d_and_they_can_be_overridden():
+    flat, deep = resolve("small"), resolve("small", {"image": {"dims": 3}})
+    assert (flat.network.width, deep.network.width) == (16, 8)
+    assert (deep.image.patch_depth, deep.image.slice_spacing_mm) == (64, 3.0)
+    assert deep.optim.steps == flat.optim.steps == 3000
+    over = resolve("small+literal", {"image": {"dims": 3}}, {"network": {"width": 32}})
+    assert over.network.width == 32
+    assert over.contrast.unit == "class"
+    assert over.contrast.sample_cap == 2048
+    assert resolve("small", deep.model_dump(mode="json")) == deep
+
+
+def test_a_recipe_has_the_keys_of_its_dims_alone():
+    flat, deep = recipe(resolve("paper")), recipe(resolve("paper", {"image": {"dims": 3}}))
+    assert deep["image.dims"] == 3
+    assert set(deep) - set(flat) == {
+        "image.dims", "image.patch_depth", "image.slice_spacing_mm", "image.volume_shape",
+        "image.foreground_fraction", "image.window_overlap", "network.vnet_dropout",
+    }  # fmt: skip
+    assert set(flat) - set(deep) == {"network.dropout", "network.shared_encoder"}
+
+
+def test_settings_that_are_off_are_no_part_of_the_recipe():
+    plain = recipe(resolve("paper"))
+    for over, key in (
+        ({"image": {"mirror": False}}, "image.mirror"),
+        ({"labeled_order": "random:1"}, "labeled_order"),
+        ({"labeled_cases": ["p1", "p2", "p3"]}, "labeled_cases"),
+    ):
+        assert key not in plain
+        assert key in recipe(resolve("paper", over))
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"labeled_cases": ["p1", "p2"]}, "labeled = 3, but labeled_cases names 2 patients"),
+        (
+            {"labeled": 1, "labeled_cases": ["p1"], "labeled_order": "random:0"},
+            "exclude each other",
+        ),
+        ({"labeled_order": "random"}, "labeled_order"),
+        ({"image": {"dims": 3}, "network": {"shared_encoder": True}}, "needs the U-Net"),
+        ({"image": {"dims": 4}}, "image.dims"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(over, said):
+    with pytest.raises(DaclError, match=said):
+        resolve("small", over)

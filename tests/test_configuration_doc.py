@@ -20,7 +20,7 @@ def leaves(model=Config, prefix="") -> dict[str, FieldInfo]:
 
 
 def rows(part: int = 0) -> dict[str, list[str]]:
-    text = configuration_doc.render().split("## Presets that are readings")[part]
+    text = configuration_doc.render().split("## Presets ")[part]
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     tables = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     return {cells[0].strip("`"): cells[1:] for cells in tables}
@@ -66,5 +66,13 @@ def test_the_readings_stand_beside_the_defaults_where_they_differ():
     for number, preset in enumerate(("literal", "dgcl"), start=1):
         contrast, default = (resolve(name).contrast for name in (preset, "paper"))
         changed = {f"contrast.{key}" for key, value in contrast if value != getattr(default, key)}
-        assert {key for key, cells in rows(1).items() if cells[number]} == changed
-    assert rows(1)["contrast.tau"] == ["`0.4`", "", "`0.5`"]
+        assert {key for key, cells in rows(2).items() if cells[number]} == changed
+    assert rows(2)["contrast.tau"] == ["`0.4`", "", "`0.5`"]
+
+
+def test_what_the_sizes_change_in_3d():
+    changed = rows(1)
+    assert changed["network.width"] == ["`16`", "`32`", "`16`", "`8`"]
+    assert changed["image.patch_size"][:3] == ["`256`", "`128`", "`128`"]
+    assert "image.dims" not in changed
+    assert "optim.lr" not in changed

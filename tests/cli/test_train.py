@@ -15,32 +15,9 @@ from dacl.training.journal import Journal
 SHORT = ["--steps", 5, "--method", "cps"]
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory):
-    """A prepared dataset; read only."""
-    return tiny.write_dataset(tmp_path_factory.mktemp("prepared") / "data")
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """An empty working directory."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch):
     monkeypatch.setattr(Journal, "draw", lambda self: self.run_dir / "progress.png")
-
-
-@pytest.fixture
-def train(run_dacl, prepared, place):
-    """Run `dacl train` on the dataset with the smallest settings."""
-
-    def run(*args, data=prepared):
-        return run_dacl("train", "--data", data, *tiny.options(), *args)
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +95,7 @@ def test_unknown_spacing_is_said(train, tmp_path):
     root = tiny.write_dataset(tmp_path / "unknown", spacing_mm=None)
     outcome = train(*SHORT, data=root)
     assert outcome.code == 0
-    assert "spacing unknown: slices keep their own pixel grid" in outcome.err
+    assert "spacing unknown: scans keep their own grid" in outcome.err
 
 
 def test_the_only_dataset_under_data_is_taken(run_dacl, place):

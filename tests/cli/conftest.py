@@ -1,0 +1,27 @@
+"""What the tests of `dacl train` share: the smallest dataset, an empty folder, a short run in it."""
+
+import pytest
+import tiny
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A prepared dataset; read only."""
+    return tiny.write_dataset(tmp_path_factory.mktemp("prepared") / "data")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def train(run_dacl, prepared, place):
+    """Run `dacl train` on the dataset with the smallest settings."""
+
+    def run(*args, data=prepared):
+        return run_dacl("train", "--data", data, *tiny.options(), *args)
+
+    return run

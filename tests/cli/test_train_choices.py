@@ -1,0 +1,51 @@
+"""`dacl train`: whose labels are used, and slices or volumes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dacl.config_text import read_toml
+from dacl.training.journal import Journal
+
+SHORT = ["--steps", 2, "--method", "cps"]
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch):
+    monkeypatch.setattr(Journal, "draw", lambda self: self.run_dir / "progress.png")
+
+
+def test_labelled_patients_by_name_and_by_lot(train):
+    outcome = train(*SHORT, "--labeled-cases", "p3,p1", "--out", "named")
+    assert outcome.code == 0, outcome.err
+    assert "2 labelled patients = 4 volumes = 8 slices" in outcome.err
+    run = json.loads(Path("named/run.json").read_text())
+    assert run["data"]["labeled_patients"] == ["p3", "p1"]
+    assert train(*SHORT, "--labeled-order", "random:0", "--out", "drawn").code == 0
+    assert read_toml(Path("drawn/config.toml"))["labeled_order"] == "random:0"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--labeled-cases", "p4"), "'p4' is in val"),
+        (("--labeled-cases", "p1,p1"), "named twice"),
+        (("--labeled-cases", "p1,p2", "--labeled", 3), "--labeled-cases names 2"),
+        (("--labeled-order", "random:0", "--labeled", 9), "3 train patients have a mask"),
+    ],
+)
+def test_labelled_patients_that_cannot_be_are_refused(train, words, said):
+    outcome = train(*SHORT, *words)
+    assert outcome.code == 1
+    assert said in outcome.err
+
+
+def test_volumes_are_announced_as_patches(train):
+    dims = ("--dims", 3, "--set", "image.patch_depth=16", "--set", "image.slice_spacing_mm=10")
+    outcome = train("--steps", 1, "--method", "supervised", *dims)
+    assert outcome.code == 0, outcome.err
+    assert (
+        "10 mm between slices, 1.5 mm in plane, crops of 16x32x32, 2 patches a step" in outcome.err
+    )
+    assert Path("runs/tiny-supervised-3d-1labeled-seed0/latest.pt").is_file()
