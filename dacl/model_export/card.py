@@ -76,7 +76,8 @@ def _file(model: Model, file: Path, checked: str, largest: float) -> list[str]:
     answer = "the mean of the softmaxes of all networks" if model.network == "mean" else "softmax"
     return [
         f"- `{file.name}`: network {model.network} of {model.about['run']}",
-        f"- input `{INPUT}`: float32 (B, {model.meta.channels}, {axes}), {model.channels}, sides in multiples of {SIDES}",
+        f"- input `{INPUT}`: float32 (B, {model.meta.channels}, {axes}), {model.channels}; sides in multiples of "
+        f"{SIDES}",
         f"- output `{OUTPUT}`: float32 (B, {len(model.meta.class_names)}, {axes}), class probabilities ({answer})",
         f"- classes: {', '.join(f'{i} {name}' for i, name in enumerate(model.meta.class_names))}",
         f"- checked against PyTorch on noise with {checked}: probabilities differ by {largest:.1g} at most",
