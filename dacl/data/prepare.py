@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 from dacl import __version__
 from dacl.data import intensity
+from dacl.data.entries import Entry, entry_of
+from dacl.data.notes import twins
 from dacl.data.prepared import (
     FORMAT,
     PreparedDataset,
@@ -29,8 +31,9 @@ from dacl.data.prepared import (
     write_case,
     write_json,
 )
-from dacl.data.readers import CaseSource, Discovery, Finding, Reader, relative
-from dacl.data.report import Entry, Report, entry_of, report_of, twins
+from dacl.data.readers import WHOLE_DATASET, CaseSource, Discovery, Finding, Reader, relative
+from dacl.data.report import Report, report_of
+from dacl.data.split_files import SplitFile
 from dacl.data.splits import Split, check_name, resolve
 from dacl.errors import DaclError
 
@@ -59,8 +62,8 @@ def prepare(
     raw: Path,
     root: Path | None,
     *,
-    split: str | None = None,
-    rule: str = "minmax",
+    split: str | SplitFile | None = None,
+    rule: str | None = None,
     skip_bad: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
@@ -71,8 +74,8 @@ def prepare(
         reader: of the raw layout.
         raw: the raw folder.
         root: the folder to write to; None only checks.
-        split: name of a split; None is the raw folder's own, else the reader's default.
-        rule: intensity rule, recorded now and applied on reading.
+        split: name of a split, or a file that holds one; None is the raw folder's own, else the reader's default.
+        rule: intensity rule, recorded now and applied on reading; None is the reader's default.
         skip_bad: leave bad cases out instead of raising.
         workers: processes.
         progress: called after each case.
@@ -81,23 +84,27 @@ def prepare(
         BadCases: a case has a finding and ``skip_bad`` is off.
         DaclError: another layout, an unknown split or rule, a folder in use, a full disk.
     """
-    intensity.check_rule(rule)
+    if rule is not None:
+        intensity.check_rule(rule)
     found = reader.discover(raw)
-    if found.split is None or split not in (None, found.split.name):
-        check_name(split or found.default_split, found.name)
+    reader = found.reader or reader
+    rule = rule or found.default_intensity
+    _check_split(split, found)
     if root is not None:
         _check_target(root, raw, reader.name, found.name)
     progress = progress or (lambda *_: None)
     entries, findings = _check_all(reader, found, workers, progress)
-    if findings and not skip_bad:
+    if findings and (not skip_bad or any(f.case == WHOLE_DATASET for f in findings)):
         raise BadCases(findings)
     bad = {finding.case for finding in findings}
     good = {i: entry for i, entry in entries.items() if i not in bad and entry.patient not in bad}
     if not good:
         raise DaclError(f"no usable case in {raw}", "see the findings with --check")
     chosen = _split(split, found, good)
-    command = ["dacl", "preprocess", reader.name, str(raw), str(root), *reader.options]
-    command += ["--split", chosen.name, "--intensity", rule, *["--skip-bad"] * skip_bad]
+    command = ["dacl", "preprocess", reader.name, *(found.arguments or (str(raw),)), str(root)]
+    command += reader.options
+    command += split.options if isinstance(split, SplitFile) else ("--split", chosen.name)
+    command += ["--intensity", rule, *["--skip-bad"] * skip_bad]
     notes = twins(good, chosen)
     dataset = _index(found, reader.name, rule, good, notes, shlex.join(command))
     written = 0
@@ -213,13 +220,28 @@ def _leave_ctrl_c_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _split(name: str | None, found: Discovery, entries: Mapping[str, Entry]) -> Split:
+def _check_split(split: str | SplitFile | None, found: Discovery) -> None:
+    """Refuse a split that cannot be before any case is read."""
+    if isinstance(split, SplitFile):
+        _from_file(split, found)
+    elif found.split is None or split not in (None, found.split.name):
+        check_name(split or found.default_split, found.name)
+
+
+def _from_file(split: SplitFile, found: Discovery) -> Split:
+    masked = {source.patient for source in found.sources if source.labels}
+    return split.read({source.id: source.patient for source in found.sources}, masked)
+
+
+def _split(asked: str | SplitFile | None, found: Discovery, entries: Mapping[str, Entry]) -> Split:
     patients = {entry.patient for entry in entries.values()}
     labeled = {entry.patient for entry in entries.values() if entry.labeled}
-    if found.split is not None and name in (None, found.split.name):
+    if isinstance(asked, SplitFile):
+        split = _from_file(asked, found).restricted_to(patients)
+    elif found.split is not None and asked in (None, found.split.name):
         split = found.split.restricted_to(patients)
     else:
-        split = resolve(name or found.default_split, found.name, labeled, patients - labeled)
+        split = resolve(asked or found.default_split, found.name, labeled, patients - labeled)
     if not split.train:
         message = f"none of the training patients of split {split.name!r} is here"
         raise DaclError(message, "choose another split, for example --split random:0")
@@ -249,7 +271,7 @@ def _index(
         "channels": found.channels or (found.modality,),
         "intensity": rule,
         "synthetic": found.synthetic,
-        "fingerprint": content_fingerprint(cases, found.class_names, rule),
+        "fingerprint": content_fingerprint(cases, found.class_names, rule, found.reading),
         "dacl_version": __version__,
         "prepare_command": command,
         "notes": notes,

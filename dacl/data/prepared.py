@@ -1,14 +1,8 @@
-"""The prepared dataset: dataset.json, splits.json and cases/<id>.h5, read with h5py alone.
-
-A case file holds ``image`` and ``label``, both (Z, H, W), one slice per chunk, and the geometry as
-attributes. An image of several channels is (C, Z, H, W).
-"""
+"""The prepared dataset: dataset.json, splits.json and cases/<id>.h5, read with h5py alone."""
 
 import hashlib
-import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +11,24 @@ import h5py
 import numpy as np
 
 from dacl.data import intensity
-from dacl.data.case import Case, SpacingMm
-from dacl.data.slabs import slabs
+from dacl.data.case import SpacingMm
+from dacl.data.casefile import DAMAGE, FORMAT, case_path, holds, replacing, write_case
 from dacl.data.splits import Split
 from dacl.errors import DaclError
 
-FORMAT = 1
-# What h5py raises on a damaged file depends on which bytes are hit.
-_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
+__all__ = [
+    "FORMAT",
+    "CaseInfo",
+    "Geometry",
+    "PreparedDataset",
+    "case_path",
+    "content_fingerprint",
+    "holds",
+    "read_split",
+    "withdraw",
+    "write_case",
+    "write_json",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,114 +63,9 @@ class Geometry:
     orientation: str = ""
 
 
-def case_path(root: Path, case_id: str) -> Path:
-    """Return where a case lies in a prepared dataset."""
-    return root / "cases" / f"{case_id}.h5"
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a name to write to, and put that file in the place of ``path``; DaclError if disk or folder refuse."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        hint = "free some space or choose another folder; what is complete is kept"
-        raise DaclError(f"cannot write {path}: {error.strerror}", hint) from error
-
-
-class _Unfailing(io.FileIO):
-    """A file that remembers its first failure instead of raising it.
-
-    HDF5 cannot close a file once a write to it has failed, and the process would be left with it open.
-    """
-
-    failure: OSError | None = None
-
-    def write(self, content: Any) -> int:
-        """Write all of it, if nothing has failed yet."""
-        view = memoryview(content).cast("B")
-        done = 0
-        try:
-            while done < len(view) and self.failure is None:
-                done += super().write(view[done:]) or 0
-        except OSError as error:
-            self.failure = error
-        return len(view)
-
-    def truncate(self, size: int | None = None) -> int:
-        """Set the size, if nothing has failed yet."""
-        try:
-            if self.failure is None:
-                return super().truncate(size)
-        except OSError as error:
-            self.failure = error
-        return size or 0
-
-
-def write_case(path: Path, case: Case) -> None:
-    """Write a case file atomically, some slices at a time; DaclError if the disk is full or read-only."""
-    with _replacing(path) as partial, _Unfailing(partial, "w+") as target:
-        try:
-            with h5py.File(target, "w") as file:
-                _fill(file, case)
-        except Exception as error:
-            # What HDF5 says of its file after that is of no use.
-            raise target.failure or error from error
-        if target.failure is not None:
-            raise target.failure
-
-
-def _fill(file: h5py.File, case: Case) -> None:
-    single = len(case.image_CZHW) == 1
-    volumes = {
-        "image": case.image_CZHW[0] if single else case.image_CZHW,
-        "label": case.label_ZHW,
-    }
-    for name, volume in volumes.items():
-        if volume is None:
-            continue
-        dataset = file.create_dataset(
-            name,
-            shape=volume.shape,
-            dtype=volume.dtype,
-            chunks=(*[1] * (volume.ndim - 2), *volume.shape[-2:]),
-            compression="lzf",
-            shuffle=True,
-            fletcher32=True,
-        )
-        for prefix in np.ndindex(volume.shape[:-3]):
-            z = 0
-            for part in slabs(volume[prefix]):
-                dataset[(*prefix, slice(z, z + len(part)))] = part
-                z += len(part)
-    file.attrs.update(
-        format=FORMAT,
-        id=case.id,
-        patient=case.patient,
-        phase=case.phase,
-        affine=case.affine,
-        source=json.dumps(case.source),
-    )
-    if case.spacing_mm is not None:
-        file.attrs["spacing_mm"] = case.spacing_mm
-    if case.header:
-        file.attrs["header"] = np.void(case.header)
-    if case.reading:
-        file.attrs["reading"] = case.reading
-    if case.orientation:
-        file.attrs["orientation"] = case.orientation
-    if (case.slope, case.inter) != (1.0, 0.0):
-        file.attrs.update(slope=case.slope, inter=case.inter)
-
-
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; DaclError if the disk is full or read-only."""
-    with _replacing(path) as partial:
+    with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
@@ -180,26 +79,13 @@ def withdraw(root: Path) -> None:
         raise DaclError(f"cannot replace {path}: {error.strerror}", hint) from error
 
 
-def holds(path: Path, case: Case) -> bool:
-    """Whether a case file is there, undamaged to the last chunk, made from just these files and in this way."""
-    try:
-        with h5py.File(path) as file:
-            if file.attrs["format"] != FORMAT or json.loads(file.attrs["source"]) != case.source:
-                return False
-            if str(file.attrs.get("reading", "")) != case.reading:
-                return False
-            for volume in file.values():
-                for prefix in np.ndindex(volume.shape[:-2]):
-                    volume[prefix]
-    except _DAMAGE:
-        return False
-    return True
-
-
 def content_fingerprint(
-    cases: Mapping[str, Mapping[str, Any]], class_names: Iterable[str], rule: str
+    cases: Mapping[str, Mapping[str, Any]],
+    class_names: Iterable[str],
+    rule: str,
+    reading: str = "",
 ) -> str:
-    """Return the sha256 of case ids, source hashes, shapes, class names and intensity rule.
+    """Return the sha256 of case ids, source hashes, shapes, class names, intensity rule and choices of the reader.
 
     Neither the folder nor the split enters: a copy, or another split of it, is the same dataset.
     """
@@ -210,6 +96,7 @@ def content_fingerprint(
         },
         "class_names": list(class_names),
         "intensity": rule,
+        **({"reading": reading} if reading else {}),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -364,7 +251,7 @@ class PreparedDataset:
                 raise ValueError("it holds another case")
             if info.source is not None and json.loads(attributes["source"]) != info.source:
                 raise ValueError("it was made from other source files than dataset.json names")
-        except _DAMAGE as error:
+        except DAMAGE as error:
             message = f"{path} is missing or damaged ({volume or 'geometry'}: {error})"
             hint = f"write it again, intact cases are kept: {self.prepare_command}"
             raise DaclError(message, hint) from error

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -166,7 +167,12 @@ def named(name: str, dataset: str) -> Split:
         whole = named("ssl4mis", dataset)
         return Split(name, whole.train[:_DEV_TRAIN], whole.val, whole.train[_DEV_TRAIN:])
     if name not in entries:
-        known = [*entries, *(["ssl4mis-dev"] if "ssl4mis" in entries else []), "random:SEED"]
+        known = [
+            *entries,
+            *(["ssl4mis-dev"] if "ssl4mis" in entries else []),
+            "random:SEED",
+            "kfold:K:I",
+        ]
         raise DaclError(f"no split {name!r} for {dataset}", f"choose one of: {', '.join(known)}")
     entry = entries[name]
     parts = (tuple(entry[part]) for part in ("train", "val", "test"))
@@ -192,6 +198,24 @@ def random_split(seed: int, labeled: Iterable[str], unlabeled: Iterable[str] = (
     )
 
 
+def fold_split(
+    n_folds: int, fold: int, labeled: Iterable[str], unlabeled: Iterable[str] = ()
+) -> Split:
+    """Cut the labeled patients into folds: val is this one, test the next, train the others.
+
+    Over all folds every patient is tested once. The unlabeled close train.
+    """
+    order = _shuffled(labeled, "fold")
+    if len(order) < n_folds:
+        message = f"{len(order)} labeled patients cannot be cut into {n_folds} folds"
+        raise DaclError(message, "choose fewer folds, at least 3, or --split random:0")
+    folds = [tuple(order[start::n_folds]) for start in range(n_folds)]
+    val, test = fold, (fold + 1) % n_folds
+    train = [patient for patient in order if patient not in folds[val] + folds[test]]
+    name = f"kfold:{n_folds}:{fold}"
+    return Split(name, (*train, *sorted(unlabeled)), folds[val], folds[test])
+
+
 def _shuffled(patients: Iterable[str], seed: str) -> list[str]:
     # A generator's shuffle may change with the Python version, an order by hash cannot.
     return sorted(
@@ -199,15 +223,23 @@ def _shuffled(patients: Iterable[str], seed: str) -> list[str]:
     )
 
 
+_FOLD = re.compile(r"kfold:(\d+):(\d+)")
+
+
 def check_name(name: str, dataset: str) -> None:
     """Refuse, with a DaclError, a name that ``resolve`` does not know, whatever patients there are."""
     kind, _, seed = name.partition(":")
-    if kind != "random":
-        named(name, dataset)
-    elif not seed.isdecimal():
+    if kind == "random" and not seed.isdecimal():
         raise DaclError(
             f"split {name!r} has no valid seed", "write it as random:SEED, for example random:0"
         )
+    if kind == "kfold":
+        match = _FOLD.fullmatch(name)
+        if match is None or int(match[1]) < 3 or int(match[2]) >= int(match[1]):
+            hint = "write it as kfold:K:I, K at least 3 and I from 0 to K - 1: kfold:5:0"
+            raise DaclError(f"split {name!r} is no fold", hint)
+    elif kind != "random":
+        named(name, dataset)
 
 
 def resolve(
@@ -216,7 +248,7 @@ def resolve(
     """Return the split called ``name``, restricted to the patients at hand.
 
     Args:
-        name: a shipped split, or ``random:SEED``.
+        name: a shipped split, ``random:SEED`` or ``kfold:K:I``.
         dataset: ``acdc``, ...
         labeled: patients at hand with at least one mask.
         unlabeled: patients at hand without.
@@ -226,4 +258,6 @@ def resolve(
     kind, _, seed = name.partition(":")
     if kind == "random":
         return random_split(int(seed), labeled, unlabeled)
+    if match := _FOLD.fullmatch(name):
+        return fold_split(int(match[1]), int(match[2]), labeled, unlabeled)
     return named(name, dataset).restricted_to(labeled + unlabeled)

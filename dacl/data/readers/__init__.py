@@ -8,6 +8,9 @@ from typing import Protocol, runtime_checkable
 from dacl.data.case import Case, defects
 from dacl.data.splits import Split
 
+WHOLE_DATASET = "all cases"
+"""The ``case`` of a finding that no case can be left out for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -41,6 +44,10 @@ class Discovery:
         default_split: the split to take where none is asked for and the folder has none.
         notes: facts the user should be told.
         channels: names of the image channels; the modality alone where there is one.
+        default_intensity: the rule to take where none is asked for.
+        reader: reads the cases in the place of the one that was asked, where it needs what was found here.
+        arguments: what stands after the command, before OUT; empty: the raw folder.
+        reading: choices of the reader that decide the content beside the class names; they enter the fingerprint.
     """
 
     name: str
@@ -53,6 +60,10 @@ class Discovery:
     default_split: str = "random:0"
     notes: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    default_intensity: str = "minmax"
+    reader: "Reader | None" = None
+    arguments: tuple[str, ...] = ()
+    reading: str = ""
 
 
 @runtime_checkable
