@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import made
+import made_scans as made
 import nibabel as nib
 import numpy as np
 import pytest
@@ -23,8 +23,9 @@ def canonical(path: Path) -> np.ndarray:
     return np.asarray(nib.as_closest_canonical(nib.load(path)).dataobj)
 
 
-@pytest.mark.parametrize("image", [made.RESIZE, made.RESAMPLE, made.VOLUMES])
-@pytest.mark.parametrize("codes", ["LPS", "RAS", "SLA"])
+@pytest.mark.parametrize(
+    ("image", "codes"), [(made.RESIZE, "SLA"), (made.RESAMPLE, "LPS"), (made.VOLUMES, "RAS")]
+)
 def test_it_is_the_mask_that_an_evaluation_writes(tmp_path: Path, image: dict, codes: str) -> None:
     scans = {
         name: made.write_scan(tmp_path / "raw" / f"{name}.nii.gz", made.volume(n), codes=codes)
@@ -41,8 +42,9 @@ def test_it_is_the_mask_that_an_evaluation_writes(tmp_path: Path, image: dict, c
         assert mask.read_bytes() == (out / "predictions" / "p3.nii.gz").read_bytes()
 
 
-@pytest.mark.parametrize("image", [made.RESIZE, made.RESAMPLE, made.VOLUMES])
-@pytest.mark.parametrize("codes", ["LAS", "PIR", "SRA"])
+@pytest.mark.parametrize(
+    ("image", "codes"), [(made.RESIZE, "LAS"), (made.RESAMPLE, "PIR"), (made.VOLUMES, "SRA")]
+)
 def test_another_storage_order_changes_neither_place_nor_mask(
     tmp_path: Path, image: dict, codes: str
 ) -> None:
@@ -64,7 +66,9 @@ def test_another_storage_order_changes_neither_place_nor_mask(
     assert second.record["image"]["orientation"] == codes
 
 
-def test_the_same_scan_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_scan_gives_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = made.write_model(tmp_path / "run", made.RESAMPLE)
     scan = made.write_scan(tmp_path / "scan.nii.gz")
     for name, now in (("one", 1e9), ("two", 1.5e9)):

@@ -82,7 +82,13 @@ def write_dataset(root: Path, scans: dict[str, Path]) -> PreparedDataset:
             "class_voxels": np.bincount(label.ravel(), minlength=4).tolist(), "source": case.source,
         }  # fmt: skip
     names = list(scans)
-    split = {"name": "made", "train": names[:1], "val": names[1:2], "test": names[2:], "missing": []}
+    split = {
+        "name": "made",
+        "train": names[:1],
+        "val": names[1:2],
+        "test": names[2:],
+        "missing": [],
+    }
     write_json(root / "splits.json", split)
     dataset = {
         "format": FORMAT, "name": "made", "class_names": CLASSES, "modality": "MR",
@@ -93,20 +99,22 @@ def write_dataset(root: Path, scans: dict[str, Path]) -> PreparedDataset:
     return PreparedDataset.open(root)
 
 
-def config(image: dict, method: str = "cps", seed: int = 0) -> Config:
+def config(
+    image: dict, method: str = "cps", seed: int = 0, *, shared_encoder: bool = False
+) -> Config:
     """A narrow network under this geometry."""
     return resolve(
         "small",
         {
             "method": method, "seed": seed, "labeled": 1, "precision": "fp32",
-            "network": {"width": 4}, "image": image, "optim": {"steps": 1},
+            "network": {"width": 4, "shared_encoder": shared_encoder}, "image": image, "optim": {"steps": 1},
         },
     )  # fmt: skip
 
 
 def write_model(
     run_dir: Path, image: dict = RESIZE, *, method: str = "cps", seed: int = 0,
-    dataset: PreparedDataset | None = None, **meta: object,
+    dataset: PreparedDataset | None = None, shared_encoder: bool = False, **meta: object,
 ) -> Path:  # fmt: skip
     """A run folder with best.pt, of random weights; `meta` is laid over the data block."""
     facts = {
@@ -122,7 +130,7 @@ def write_model(
             "split_hash": dataset.split.hash, "labeled_patients": dataset.split.train,
         }  # fmt: skip
     facts |= meta
-    settings = config(image, method, seed)
+    settings = config(image, method, seed, shared_encoder=shared_encoder)
     trained = METHODS[method](settings, facts["channels"], len(facts["class_names"]))
     _tell_bright_from_dark(trained, settings, facts["channels"])
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,105 @@
+"""Many scans into one folder."""
+
+from pathlib import Path
+
+import made_scans as made
+import pytest
+
+from dacl import DaclError, Predictor
+from dacl.prediction.batch import predict_all
+from dacl.prediction.images import find_scans
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.write_model(tmp_path_factory.mktemp("models") / "run")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for n, name in enumerate("ab"):
+        made.write_scan(tmp_path / "images" / f"{name}.nii.gz", made.volume(n))
+    return tmp_path / "images"
+
+
+def test_every_scan_gets_its_files_and_a_bad_one_stops_none(
+    tmp_path: Path, run: Path, images: Path
+) -> None:
+    (images / "aa.nii.gz").write_bytes(b"nothing")
+    seen = []
+    found = predict_all(
+        Predictor.load(run, device="cpu"), find_scans([images]), tmp_path / "out",
+        probabilities=True, report=lambda *what: seen.append(what),
+    )  # fmt: skip
+    assert [each.name for each in found.written] == ["a", "b"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"{name}{ending}" for name in "ab" for ending in (".nii.gz", ".json", "_probabilities.nii.gz")
+    }  # fmt: skip
+    (failure,) = found.failed
+    assert (failure.case, failure.file) == ("aa", "aa.nii.gz")
+    assert "unreadable" in failure.problem
+    assert seen == [(0, 3, "a"), (1, 3, "aa"), (2, 3, "b"), (3, 3, "")]
+
+
+def test_what_is_there_is_refused_skipped_or_replaced(
+    tmp_path: Path, run: Path, images: Path
+) -> None:
+    predictor, scans, out = Predictor.load(run, device="cpu"), find_scans([images]), tmp_path / "o"
+    predict_all(predictor, scans[:1], out)
+    mask = out / "a.nii.gz"
+    first = mask.read_bytes()
+    mask.write_bytes(b"by an expert")
+    with pytest.raises(DaclError, match="1 of 2 outputs are there already"):
+        predict_all(predictor, scans, out)
+    assert not (out / "b.nii.gz").exists()
+    found = predict_all(predictor, scans, out, existing="skip")
+    assert (found.skipped, [each.name for each in found.written]) == (("a",), ["b"])
+    assert mask.read_bytes() == b"by an expert"
+    found = predict_all(predictor, scans, out, existing="overwrite")
+    assert (found.skipped, len(found.written)) == ((), 2)
+    assert mask.read_bytes() == first
+
+
+def test_only_the_same_models_and_options_count_as_finished(
+    tmp_path: Path, run: Path, images: Path
+) -> None:
+    scans, out = find_scans([images])[:1], tmp_path / "o"
+    predict_all(Predictor.load(run, device="cpu"), scans, out)
+    for other in (
+        Predictor.load(run, device="cpu", network="b"),
+        Predictor.load(run, device="cpu", post="largest-component"),
+        Predictor.load(made.write_model(tmp_path / "other", seed=5), device="cpu"),
+    ):
+        with pytest.raises(DaclError, match="not finished by these models with these options"):
+            predict_all(other, scans, out, existing="skip")
+    # a mask without a sidecar may be anybody's
+    (out / "a.json").unlink()
+    with pytest.raises(DaclError, match="not finished"):
+        predict_all(Predictor.load(run, device="cpu"), scans, out, existing="skip")
+
+
+def test_an_image_is_never_replaced(run: Path, images: Path) -> None:
+    before = (images / "a.nii.gz").read_bytes()
+    with pytest.raises(DaclError, match="is one of the images"):
+        predict_all(
+            Predictor.load(run, device="cpu"), find_scans([images]), images, existing="overwrite"
+        )
+    assert (images / "a.nii.gz").read_bytes() == before
+
+
+def test_memory_that_is_not_there_is_a_finding(
+    tmp_path: Path, run: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, scans = Predictor.load(run, device="cpu"), find_scans([images])
+    predict = predictor.predict_scan
+
+    def starved(name: str, *rest: object) -> object:
+        if name == "a":
+            raise MemoryError
+        return predict(name, *rest)
+
+    monkeypatch.setattr(predictor, "predict_scan", starved)
+    found = predict_all(predictor, scans, tmp_path / "out")
+    assert [each.name for each in found.written] == ["b"]
+    assert found.failed[0].problem == "out of memory (MemoryError)"
+    assert "--device cpu" in found.failed[0].fix
