@@ -1,6 +1,7 @@
 """A raw ACDC folder of a few tiny patients, headers as in the real one."""
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +61,13 @@ def raw_acdc(tmp_path):
         mask = staticmethod(mask)
 
     return Raw()
+
+
+@pytest.fixture
+def real_synapse() -> Path:
+    """The folder of real Synapse volumes named by DACL_REAL_DATA; skips without it."""
+    root = os.environ.get("DACL_REAL_DATA", "")
+    folder = Path(root) / "synapse"
+    if not root or not (folder / "Training" / "img").is_dir():
+        pytest.skip("DACL_REAL_DATA names no folder with synapse/Training/img")
+    return folder

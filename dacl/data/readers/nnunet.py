@@ -147,12 +147,11 @@ def _classes(content: dict[str, Any], chosen: str, raw: Path) -> Classes:
     if any(type(value) is not int for value in known.values()):
         raise DaclError(f"{path}: labels {labels} are not integers", "write them as integers")
     ignored = known.pop("ignore", 0)
-    given = Classes({name: (value,) for name, value in known.items() if value})
-    classes = parse(chosen, known) if chosen else given
+    named = {name: (value,) for name, value in known.items() if value}
+    classes = parse(chosen, known) if chosen else Classes(named)
     if ignored not in classes.index:
         message = f"{path} has the label ignore ({ignored}): dacl knows no voxel without an answer"
-        names = ",".join(name for name, value in known.items() if value)
-        hint = f"count it as background: --classes {names},background={ignored}"
+        hint = f"count it as background: --classes {','.join(named)},background={ignored}"
         raise DaclError(
             message, hint + "; or take those masks away: their cases are then unlabeled"
         )

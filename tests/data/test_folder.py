@@ -1,0 +1,410 @@
+import shlex
+import shutil
+
+import nibabel
+import numpy as np
+import pytest
+from made_folders import LPS, SHAPE_XYZ, flipped, image, mask, save, write
+
+from dacl.data.prepare import BadCases, prepare
+from dacl.data.prepared import PreparedDataset
+from dacl.data.readers.folder import Folder
+from dacl.errors import DaclError
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return write(tmp_path / "raw")
+
+
+def discover(raw, **options):
+    return Folder(raw / "labels", **options).discover(raw / "images")
+
+
+def run(raw, out, split=None, skip_bad=False, **options):
+    reader = Folder(raw / "labels", **options)
+    return prepare(reader, raw / "images", out, split=split, skip_bad=skip_bad)
+
+
+def problems(raw, **options):
+    with pytest.raises(BadCases) as caught:
+        run(raw, None, **options)
+    return caught.value.findings
+
+
+def test_images_with_and_without_masks(raw, tmp_path):
+    report = run(raw, tmp_path / "out", dataset="mine")
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert (dataset.name, dataset.reader, dataset.intensity) == ("mine", "folder", "percentile")
+    assert dataset.class_names == ("background", "class1", "class2")
+    assert [i.id for i in dataset.infos.values() if not i.has_label] == ["c5"]
+    assert dataset.split.name == "random:0"
+    assert dataset.split.train[-1] == "c5"
+    assert report.parts["train"].labeled_patients == 2
+    assert report.labeled_slices == {1: 4, 2: 8}
+    np.testing.assert_array_equal(dataset.read_label("c1").T, mask(1, 2))
+    assert dataset.info("c1").spacing_mm == (3.0, 1.25, 1.5)
+    assert dataset.info("c1").source.keys() == {"images/c1.nii.gz", "labels/c1.nii.gz"}
+    assert any("1 volumes have no mask" in note for note in report.notes)
+
+
+def test_the_command_is_complete(raw, tmp_path, monkeypatch):
+    """Typed again, it writes the same dataset and looks for no values."""
+    from dacl_cli.app import main
+
+    monkeypatch.chdir(tmp_path)
+    first = run(raw, tmp_path / "out", split="kfold:4:1", modality="CT", patient_pattern=r"c(\d)")
+    command = PreparedDataset.open(tmp_path / "out").prepare_command
+    assert "--classes class1=1,class2=2" in command
+    (tmp_path / "out/dataset.json").unlink()
+    assert main([*shlex.split(command)[1:], "--workers", "1"]) == 0
+    again = PreparedDataset.open(tmp_path / "out")
+    assert (again.fingerprint, again.split.hash) == (first.fingerprint, first.split_hash)
+    assert again.intensity == "hu:-160:240"
+
+
+def test_other_meanings_of_the_values_are_another_dataset(raw, tmp_path):
+    prints = {
+        run(raw, tmp_path / f"{i}", classes=classes).fingerprint
+        for i, classes in enumerate(["a=1,b=2", "a=2,b=1", "a=1,b=2"])
+    }
+    assert len(prints) == 2
+
+
+def test_a_case_file_of_other_classes_is_written_again(raw, tmp_path):
+    run(raw, tmp_path / "out", classes="a=1,b=2", dataset="d")
+    assert run(raw, tmp_path / "out", classes="a=2,b=1", dataset="d").written == 5
+    assert PreparedDataset.open(tmp_path / "out").read_label("c1").T[1, 2, 1] == 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
+def test_values_of_any_type_are_mapped(tmp_path, dtype):
+    raw = write(tmp_path / "raw", values=(2, 5, 6))
+    for path in (raw / "labels").iterdir():
+        save(path, mask(2, 5, 6, dtype=dtype))
+    run(raw, tmp_path / "out", classes="liver=2,kidney=5+6")
+    label_ZHW = PreparedDataset.open(tmp_path / "out").read_label("c1")
+    np.testing.assert_array_equal(label_ZHW.T, mask(1, 2, 2))
+
+
+def test_sparse_values_are_found_and_the_fix_is_the_option(tmp_path):
+    raw = write(tmp_path / "raw")
+    for path, values in zip(
+        sorted((raw / "labels").iterdir()), [(200,), (500,), (600,), ()], strict=True
+    ):
+        save(path, mask(*values, dtype=np.int16))
+    (finding,) = problems(raw)
+    assert finding.problem == "the masks hold the values 200, 500, 600, not 1 to 3"
+    option = finding.fix.split("--classes ")[1]
+    assert option == "class1=200,class2=500,class3=600"
+    run(raw, tmp_path / "out", classes=option)
+    # No case can be left out for it.
+    with pytest.raises(BadCases):
+        run(raw, tmp_path / "out", skip_bad=True)
+
+
+def test_a_value_without_a_class_is_found_in_its_mask(raw):
+    save(raw / "labels/c2.nii.gz", mask(1, 2, 9))
+    (finding,) = problems(raw, classes="liver=1,kidney=2")
+    assert (finding.case, finding.file) == ("c2", "labels/c2.nii.gz")
+    assert finding.problem == "label values [9] that no class has"
+    assert "--classes liver=1,kidney=2,background=9" in finding.fix
+
+
+def test_masks_of_other_than_integers(raw):
+    save(raw / "labels/c2.nii.gz", mask(1, 2).astype(np.float32) / 2)
+    (finding,) = problems(raw, classes="liver,kidney")
+    assert "not integers" in finding.problem
+
+
+def test_masks_that_are_no_masks(tmp_path):
+    raw = write(tmp_path / "raw")
+    for path in (raw / "labels").iterdir():
+        save(path, np.arange(320, dtype=np.int16).reshape(SHAPE_XYZ))
+    with pytest.raises(DaclError, match="the masks hold 319 values: 1, 2, 3") as caught:
+        discover(raw)
+    assert "are these masks" in caught.value.hint
+
+
+def test_empty_masks_are_sound_and_said(raw, tmp_path):
+    save(raw / "labels/c2.nii.gz", mask())
+    report = run(raw, tmp_path / "out")
+    assert "1 mask of background alone: c2" in report.notes
+    assert PreparedDataset.open(tmp_path / "out").info("c2").class_voxels == (320, 0, 0)
+    for path in (raw / "labels").iterdir():
+        save(path, mask())
+    with pytest.raises(DaclError, match="none of the 4 masks has a voxel"):
+        discover(raw)
+
+
+def test_channels_by_suffix(tmp_path):
+    raw = write(tmp_path / "raw", suffix="_0000")
+    for i in range(1, 6):
+        save(raw / f"images/c{i}_0001.nii.gz", image(100 + i))
+    report = run(raw, tmp_path / "out", channels=("T1", "T2"))
+    assert report.channels == ("T1", "T2")
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert dataset.channels == ("T1", "T2")
+    image_CZHW = dataset.read_image("c3")
+    assert image_CZHW.shape == (2, 4, 8, 10)
+    for channel, seed in zip(image_CZHW, (3, 103), strict=True):
+        low, high = np.percentile(image(seed), (0.5, 99.5))
+        np.testing.assert_allclose(
+            channel.T, (np.clip(image(seed), low, high) - low) / (high - low), atol=1e-6
+        )
+    assert discover(raw).channels == ("channel0", "channel1")
+    assert "name them with --channels" in discover(raw).notes[0]
+
+
+def test_channels_of_unlike_types_become_float(tmp_path):
+    raw = write(tmp_path / "raw", suffix="_0000")
+    for i in range(1, 6):
+        save(raw / f"images/c{i}_0001.nii.gz", image(100 + i).astype(np.float32) / 7)
+    run(raw, tmp_path / "out", channels=("T1", "T2"))
+    import h5py
+
+    with h5py.File(tmp_path / "out/cases/c1.h5") as file:
+        assert file["image"].dtype == np.float32
+        np.testing.assert_array_equal(file["image"][0].T, image(1))
+
+
+def test_missing_and_unnamed_channels(tmp_path):
+    raw = write(tmp_path / "raw", suffix="_0000")
+    save(raw / "images/c1_0001.nii.gz", image(9))
+    found = {f.case: f for f in problems(raw, channels=("T1", "T2"))}
+    assert sorted(found) == ["c2", "c3", "c4", "c5"]
+    assert found["c2"].problem == "channel 0001 (T2) is missing"
+    assert found["c2"].fix == "add c2_0001.nii.gz"
+    (finding,) = problems(raw, channels=("T1",))
+    assert (finding.case, finding.problem) == (
+        "c1",
+        "channel 0001 has no name: there are 1 channels",
+    )
+
+
+def test_a_channel_of_another_grid(tmp_path):
+    raw = write(tmp_path / "raw", suffix="_0000")
+    for i in range(1, 6):
+        affine = LPS if i != 2 else np.diag([-2, -2, 3.0, 1])
+        save(raw / f"images/c{i}_0001.nii.gz", image(i + 50), affine)
+    (finding,) = problems(raw, channels=("T1", "T2"))
+    assert finding.file == "images/c2_0001.nii.gz"
+    assert "channel of another grid" in finding.problem
+
+
+def test_numbers_of_cases_are_no_channels(tmp_path):
+    for number in range(4):
+        save(tmp_path / f"images/amos_{number:04d}.nii.gz", image(number))
+        if number:
+            save(tmp_path / f"labels/amos_{number:04d}.nii.gz", mask(1))
+    found = discover(tmp_path)
+    assert [source.id for source in found.sources] == [f"amos_{n:04d}" for n in range(4)]
+    assert found.channels == ()
+
+
+def test_names_that_differ_are_matched_by_a_pattern(tmp_path):
+    for number in range(4):
+        save(tmp_path / f"images/volume-{number}.nii", image(number))
+        save(tmp_path / f"labels/segmentation-{number}.nii.gz", mask(1))
+    with pytest.raises(DaclError, match="no mask belongs to an image") as caught:
+        discover(tmp_path)
+    assert r"--case-pattern '(\d+)'" in caught.value.hint
+    found = discover(tmp_path, case_pattern=r"(\d+)")
+    assert [(s.id, s.labels[0].name) for s in found.sources] == [
+        (str(n), f"segmentation-{n}.nii.gz") for n in range(4)
+    ]
+    save(tmp_path / "images/volume-b3.nii", image(9))
+    save(tmp_path / "images/none.nii", image(8))
+    found = {f.file: f.problem for f in discover(tmp_path, case_pattern=r"(\d+)").findings}
+    assert found == {
+        "images/volume-b3.nii": "case '3' a second time, beside volume-3.nii",
+        "images/none.nii": r"--case-pattern '(\\d+)' finds no case in 'none'",
+    }
+
+
+def test_time_points_of_a_patient_stay_together(tmp_path):
+    for patient in "abcdef":
+        for time in (1, 2):
+            save(tmp_path / f"images/{patient}_t{time}.nii.gz", image(ord(patient) * 2 + time))
+            save(tmp_path / f"labels/{patient}_t{time}.nii.gz", mask(1))
+    for pattern in (r"^(.)_", r"(?P<time>t?)(?P<patient>[a-f])_", "^[a-f]"):
+        report = run(tmp_path, tmp_path / "out", patient_pattern=pattern)
+        assert {part.volumes / part.patients for part in report.parts.values()} == {2}
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert sorted(dataset.split.patients) == list("abcdef")
+    save(tmp_path / "images/other.nii.gz", image(1))
+    (finding,) = problems(tmp_path, patient_pattern=r"^(.)_")
+    assert finding.case == "other"
+    assert "finds no patient in 'other'" in finding.problem
+
+
+@pytest.mark.parametrize("option", ["case_pattern", "patient_pattern"])
+def test_a_pattern_that_is_none(tmp_path, option):
+    with pytest.raises(DaclError, match="is no regular expression"):
+        Folder(tmp_path, **{option: "("})
+
+
+def save_rgb(path):
+    dtype = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+    save(path, np.zeros(SHAPE_XYZ, dtype))
+
+
+def spoil(raw, name):
+    """Spoil c2 of the folder."""
+    image_path, mask_path = raw / "images/c2.nii.gz", raw / "labels/c2.nii.gz"
+    nan = image(2, np.float32)
+    nan[0, 0, 0] = np.nan
+    shifted = LPS.copy()
+    shifted[0, 3] = 40
+    off = flipped(mask(1, 2), 0)[1]
+    off[0, 3] += 1.5
+    bad_affine = LPS.copy()
+    bad_affine[0, 0] = np.nan
+
+    def respace(path, spacing_XYZ):
+        content = bytearray(path.read_bytes())
+        content[80:92] = np.array(spacing_XYZ, "<f4").tobytes()
+        path.write_bytes(content)
+
+    def plain(path, array):
+        path.unlink()
+        return save(path.with_suffix(""), array)
+
+    actions = {
+        "affine": lambda: save(mask_path, mask(1, 2), shifted),
+        "spacing": lambda: save(mask_path, mask(1, 2), np.diag([-1.5, -1.25, 4, 1])),
+        "shape": lambda: save(mask_path, mask(1, 2)[:, :, :3]),
+        "inexact flip": lambda: save(mask_path, mask(1, 2), off),
+        "series": lambda: save(image_path, np.stack([image(2)] * 5, axis=-1)),
+        "RGB": lambda: save_rgb(image_path),
+        "complex": lambda: save(image_path, image(2).astype(np.complex64)),
+        "slice": lambda: save(image_path, image(2)[..., 0]),
+        "nan": lambda: save(image_path, nan),
+        "constant": lambda: save(image_path, image(2) * 0),
+        "zero spacing": lambda: respace(plain(image_path, image(2)), (0, 1.25, 3)),
+        "negative spacing": lambda: respace(plain(image_path, image(2)), (-1.5, 1.25, 3)),
+        "both": lambda: save(raw / "images/c2.nii", image(2)),
+        "no image": image_path.unlink,
+        "truncated": lambda: image_path.write_bytes(image_path.read_bytes()[:-50]),
+        "text": lambda: image_path.write_text("hello"),
+        "duplicate": lambda: (
+            shutil.copy(raw / "images/c1.nii.gz", image_path),
+            shutil.copy(raw / "labels/c1.nii.gz", mask_path),
+        ),
+    }  # fmt: skip
+    actions[name]()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "fix"),
+    [
+        ("affine", "mask and image differ in geometry", "header of its image"),
+        ("spacing", "mask and image differ in geometry: spacing (4.0, 1.25, 1.5)", "header"),
+        ("shape", "mask has shape (3, 8, 10), image (4, 8, 10)", "drawn on this image"),
+        ("inexact flip", "mask and image differ in geometry", "header of its image"),
+        ("series", "not a 3D volume of numbers: shape (10, 8, 4, 5)", "CASE_0001.nii.gz"),
+        ("RGB", "not a 3D volume of numbers: shape (10, 8, 4), type RGB", "one number per voxel"),
+        ("complex", "type complex64", "magnitude"),
+        ("slice", "not a 3D volume of numbers: shape (10, 8)", "third axis"),
+        ("nan", "1 NaN or infinite voxels", "export"),
+        ("constant", "constant image", "download"),
+        ("zero spacing", "spacing (3.0, 1.25, 0.0) mm", "pixdim"),
+        ("negative spacing", "spacing (3.0, 1.25, -1.5) mm", "pixdim"),
+        ("both", "the same name as .nii and as .nii.gz", "keep one"),
+        ("no image", "mask without its image", "add c2.nii.gz to images"),
+        ("truncated", "truncated or damaged gzip", "download"),
+        ("text", "unreadable", "download"),
+        ("duplicate", "duplicate: image and mask are those of c1", "remove one"),
+    ],
+)
+def test_each_fault_has_its_finding_and_fix(raw, name, problem, fix):
+    spoil(raw, name)
+    found = [f for f in problems(raw) if problem in f.problem]
+    assert [f.case for f in found] == ["c2"]
+    assert fix in found[0].fix
+    assert found[0].file.startswith(("images/c2", "labels/c2"))
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 2)])
+def test_a_mask_that_lies_flipped_is_turned_to_its_image(raw, tmp_path, axes):
+    run(raw, tmp_path / "straight")
+    array, affine = mask(1, 2), LPS
+    for axis in axes:
+        array, affine = flipped(array, axis, affine)
+    save(raw / "labels/c2.nii.gz", array, affine)
+    report = run(raw, tmp_path / "out")
+    assert any(
+        note.startswith("mask turned to its image by axis flips alone") and "1 case: c2" in note
+        for note in report.notes
+    )
+    labels = (PreparedDataset.open(tmp_path / out).read_label("c2") for out in ("straight", "out"))
+    np.testing.assert_array_equal(*labels)
+
+
+def test_image_and_mask_that_lie_otherwise_are_the_same_anatomy(raw, tmp_path):
+    run(raw, tmp_path / "straight")
+    affine = LPS[:, [2, 0, 1, 3]]  # x of the file is z of the patient
+    for kind, array in (("images", image(2)), ("labels", mask(1, 2))):
+        turned, turned_affine = flipped(array.transpose(2, 0, 1), 1, affine)
+        save(raw / f"{kind}/c2.nii.gz", turned, turned_affine)
+    run(raw, tmp_path / "out")
+    one, two = (PreparedDataset.open(tmp_path / out) for out in ("straight", "out"))
+    np.testing.assert_array_equal(one.read_image("c2"), two.read_image("c2"))
+    np.testing.assert_array_equal(one.read_label("c2"), two.read_label("c2"))
+    assert one.info("c2").spacing_mm == two.info("c2").spacing_mm
+    assert two.read_geometry("c2").orientation == "SRP"
+
+
+def test_files_that_say_nothing_of_their_place_are_said_so(raw, tmp_path):
+    for kind, array in (("images", image(2)), ("labels", mask(1, 2))):
+        nifti = nibabel.Nifti1Image(array, LPS)
+        nifti.header["sform_code"] = nifti.header["qform_code"] = 0
+        nifti.set_sform(None, 0)
+        nifti.set_qform(None, 0)
+        nibabel.save(nifti, raw / f"{kind}/c2.nii.gz")
+    report = run(raw, tmp_path / "out")
+    assert any("nothing of the orientation" in n and "1 case: c2" in n for n in report.notes)
+
+
+def test_other_formats_are_named_with_the_way_to_convert(raw, tmp_path):
+    for name in ("a.mha", "b.nrrd", "c.dcm", ".hidden.mha", "readme.txt", "._c1.nii.gz"):
+        (raw / "images" / name).write_bytes(b"x")
+    (note,) = discover(raw).notes
+    assert note.startswith("3 files of images are not read: a.mha, b.nrrd, c.dcm; convert them")
+    for path in (raw / "images").glob("c*.nii.gz"):
+        path.unlink()
+    with pytest.raises(DaclError, match=r"no NIfTI file in .*: a.mha") as caught:
+        discover(raw)
+    assert "dcm2niix" in caught.value.hint
+
+
+def test_folders_that_cannot_be(raw, tmp_path):
+    with pytest.raises(DaclError, match="no folder"):
+        discover(tmp_path / "nowhere")
+    with pytest.raises(DaclError, match="for images and for masks"):
+        Folder(raw / "images").discover(raw / "images")
+    shutil.rmtree(raw / "labels")
+    (raw / "labels").mkdir()
+    with pytest.raises(DaclError, match=r"no NIfTI file in .*labels"):
+        discover(raw)
+    save(raw / "labels/patient/c1.nii.gz", mask(1))
+    with pytest.raises(DaclError, match="no NIfTI file") as caught:
+        discover(raw)
+    assert "into one" in caught.value.hint
+
+
+def test_ct_that_was_not_called_so_is_noticed(raw, tmp_path):
+    for i in range(1, 6):
+        save(raw / f"images/c{i}.nii.gz", image(i) - 1024)
+    notes = run(raw, tmp_path / "out").notes
+    assert any("--modality CT" in note for note in notes)
+    report = run(raw, tmp_path / "ct", modality="CT")
+    assert report.intensity == "hu:-160:240"
+    assert not any("--modality" in note for note in report.notes)
+
+
+def test_the_median_spacing(raw, tmp_path):
+    for i in (1, 2):
+        for kind, array in (("images", image(i)), ("labels", mask(1, 2))):
+            save(raw / f"{kind}/c{i}.nii.gz", array, np.diag([-2, -2, 5.0, 1]))
+    assert run(raw, tmp_path / "out").median_spacing_mm == (3.0, 1.25, 1.5)

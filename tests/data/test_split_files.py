@@ -1,0 +1,82 @@
+import json
+
+import pytest
+
+from dacl.data.split_files import SplitFile
+from dacl.data.splits import Split
+from dacl.errors import DaclError
+
+PATIENT_OF = {f"p{n}_t{t}": f"p{n}" for n in range(1, 7) for t in (1, 2)}
+MASKED = {f"p{n}" for n in range(1, 6)}
+
+
+def read(path, content, fold=None):
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return SplitFile(path, fold).read(PATIENT_OF, MASKED)
+
+
+def test_our_json_with_patients(tmp_path):
+    content = {
+        "name": "mine", "train": ["p3", "p1", "p6"], "val": ["p2"], "test": ["p4", "p5"],
+        "labeled_sets": {"1": ["p1"]}, "missing": [], "hash": "x",
+    }  # fmt: skip
+    split = read(tmp_path / "s.json", content)
+    parts = ("p3", "p1", "p6"), ("p2",), ("p4", "p5")
+    assert split == Split("mine", *parts, labeled_sets={1: ("p1",)})
+    assert split.labeled(1) == ("p1",)
+    assert split.labeled(2) == ("p3", "p1")
+
+
+def test_lines_with_cases(tmp_path):
+    text = "# mine\ntrain p1_t1\ntrain p1_t2\n\nval p2_t1 # one frame\ntest p3\n"
+    assert read(tmp_path / "s.txt", text) == Split("s", ("p1",), ("p2",), ("p3",))
+
+
+def test_nnunets_folds(tmp_path):
+    folds = [
+        {"train": ["p1_t1", "p2_t1"], "val": ["p3_t1"]},
+        {"train": ["p3_t1", "p2_t1"], "val": ["p1_t1"]},
+    ]
+    path = tmp_path / "splits_final.json"
+    # p6 has no mask, and nnU-Net knows no cases without one.
+    assert read(path, folds, 1) == Split("splits_final:1", ("p3", "p2", "p6"), ("p1",), ())
+    for fold in (None, 2):
+        with pytest.raises(DaclError) as caught:
+            read(path, folds, fold)
+        assert caught.value.hint == "choose --fold from 0 to 1"
+    assert SplitFile(path, 1).options == ("--split-file", str(path), "--fold", "1")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"train": ["p1", "q7"], "val": ["q8"]}, "names 2 that the dataset does not have: q7, q8"),
+        ({"train": ["p1"], "labeled_sets": {"1": ["q1"]}}, "does not have: q1"),
+        ({"train": ["p1"], "val": ["p1_t2"]}, "p1 in train and in val"),
+        ({"train": "p1"}, "train is not a list of names"),
+        ({"train": ["p1"], "labeled_sets": {"2": ["p1"]}}, "the labeled set of 2 has 1 names"),
+        ({"train": ["p1"], "labeled_sets": {"x": ["p1"]}}, "labeled_sets is not a table"),
+        ([1, 2], "holds no split"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_said(tmp_path, content, said):
+    with pytest.raises(DaclError, match=said) as caught:
+        read(tmp_path / "s.json", content)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["train p1 p2", "tarin p1", "train"])
+def test_lines_that_are_none(tmp_path, text):
+    with pytest.raises(DaclError, match="cannot be read: line"):
+        read(tmp_path / "s.txt", text)
+
+
+def test_a_fold_of_a_file_without_folds(tmp_path):
+    with pytest.raises(DaclError, match="has no folds"):
+        read(tmp_path / "s.json", {"train": ["p1"]}, 0)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(DaclError, match="cannot be read"):
+        SplitFile(tmp_path / "s.json").read(PATIENT_OF, MASKED)
