@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dacl.prediction.batch import Outcome
 
 PREDICTS = "What predicts"
-COLUMNS_AT_MOST = 6
+COLUMNS_AT_MOST = 8
 """Classes whose volumes fit beside each other in a table."""
 
 
