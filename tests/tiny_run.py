@@ -20,6 +20,7 @@ from dacl.training import checkpoint
 CLASSES = ("background", "RV", "Myo", "LV")
 SHAPE = (3, 24, 20)
 SPACING_MM = (10.0, 1.5, 1.25)
+SQUARES: dict[str, object] = {"geometry": "resize", "patch_size": 32}
 SPLIT = {"train": ["p1", "p2"], "val": ["p3"], "test": ["p4", "p5"], "missing": []}
 
 
@@ -73,14 +74,19 @@ def write_dataset(
 
 
 def write_run(
-    run_dir: Path, dataset: PreparedDataset, *, method: str = "dacl", seed: int = 0
+    run_dir: Path,
+    dataset: PreparedDataset,
+    *,
+    method: str = "dacl",
+    seed: int = 0,
+    image: dict[str, object] = SQUARES,
 ) -> Path:
     """A run folder with best.pt and latest.pt of a narrow network with its initial weights."""
     config = resolve(
         "small",
         {
             "method": method, "seed": seed, "labeled": 1, "precision": "fp32",
-            "network": {"width": 4}, "image": {"geometry": "resize", "patch_size": 32},
+            "network": {"width": 4}, "image": image,
         },
     )  # fmt: skip
     meta = checkpoint.RunMeta(

@@ -7,6 +7,7 @@ nearest neighbour for no merit of the network: in every grid looked at, chosen p
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Integer
@@ -15,6 +16,7 @@ from dacl.config import ImageConfig
 from dacl.data.case import SpacingMm
 from dacl.data.grid import network_pixels
 from dacl.data.prepared import CaseInfo, PreparedDataset
+from dacl.data.volume_grid import network_voxels
 from dacl.errors import DaclError
 from dacl.seeding import stream_seed
 
@@ -24,24 +26,38 @@ Report = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class CellGrid:
-    """The cells of a network's map: `stride` pixels of its input grid along each side."""
+    """The cells of a network's map: `stride` pixels of its input grid along each side, in 3D along z too."""
 
     image: ImageConfig
     stride: int
 
     @property
-    def key(self) -> tuple[str, float, int]:
+    def key(self) -> tuple[str | float | int, ...]:
         """Grids of equal keys have equal cells."""
-        geometry = self.image.geometry
-        size = self.image.patch_size if geometry == "resize" else self.image.spacing_mm
-        return geometry, float(size), self.stride
+        image = self.image
+        if image.dims == 3:
+            spacings = (image.slice_spacing_mm, image.spacing_mm)
+            sizes = image.volume_shape if image.geometry == "resize" else spacings
+            return f"{image.geometry} 3D", *map(float, sizes), self.stride
+        size = image.patch_size if image.geometry == "resize" else image.spacing_mm
+        return image.geometry, float(size), self.stride
 
     def cells(
         self, shape_HW: tuple[int, int], spacing_mm: SpacingMm | None
     ) -> tuple[Integer[np.ndarray, "H"], Integer[np.ndarray, "W"]]:
         """Row and column of the cell that each row and column of the scan lies in."""
-        rows_H, columns_W = network_pixels(shape_HW, spacing_mm, self.image)
+        if self.image.dims == 3:
+            _, rows_H, columns_W = network_voxels((1, *shape_HW), spacing_mm, self.image)
+        else:
+            rows_H, columns_W = network_pixels(shape_HW, spacing_mm, self.image)
         return rows_H.numpy() // self.stride, columns_W.numpy() // self.stride
+
+    def layers(self, slices: int, spacing_mm: SpacingMm | None) -> Integer[np.ndarray, "Z"]:
+        """The layer of cells that each slice of the scan lies in: in 2D its own."""
+        if self.image.dims == 2:
+            return np.arange(slices)
+        slices_Z, _, _ = network_voxels((slices, 1, 1), spacing_mm, self.image)
+        return slices_Z.numpy() // self.stride
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +95,7 @@ def draw_pixels(
 ) -> Pixels:
     """Draw as many pixels of every class, within a class as many of every patient as there are to take.
 
-    In every slice one pixel of each cell is kept by chance, for each grid in turn; of those, a patient's share of a
+    One pixel of each cell is kept by chance, for each grid in turn; of those, a patient's share of a
     class is drawn evenly over his frames and slices. What a patient lacks the others give (`even_shares`); what a
     class lacks no other class gives.
 
@@ -154,24 +170,29 @@ def _candidates(
     """z, y, x and class of pixels in cells of their own, with random keys: of a class those with the lowest keys.
 
     No more than `most` of a class are asked of a case, and the lowest keys of a whole are among the lowest of its
-    parts: the rest of a slice need not be kept.
+    parts: the rest of a slice need not be kept. Slices that share a layer of cells of some grid are one part.
     """
     rng = np.random.default_rng(stream_seed(seed, "cluster pixels", case.id))
     truth_ZHW = dataset.read_label(case.id)
-    height, width = truth_ZHW.shape[1:]
-    cells = []
+    slices, height, width = truth_ZHW.shape
+    layers, planes = [], []
     for grid in grids:
         rows_H, columns_W = grid.cells((height, width), case.spacing_mm)
-        cells.append((rows_H[:, None] * (columns_W.max() + 1) + columns_W).ravel())
+        planes.append(rows_H[:, None] * (columns_W.max() + 1) + columns_W)
+        layers.append(grid.layers(slices, case.spacing_mm))
+    apart = [z for z in range(1, slices) if all(layer_Z[z] != layer_Z[z - 1] for layer_Z in layers)]
     rows, keys = [], []
-    for z, truth_HW in enumerate(truth_ZHW):
-        flat_S = rng.permutation(truth_HW.size)
-        for cell_HW in cells:
-            flat_S = rng.permutation(_one_per_cell(cell_HW, flat_S))
-        class_S, key_S = truth_HW.ravel()[flat_S].astype(np.int64), rng.random(len(flat_S))
+    for low, high in pairwise([0, *apart, slices]):
+        truth_zHW = truth_ZHW[low:high]
+        flat_S = rng.permutation(truth_zHW.size)
+        for layer_Z, cell_HW in zip(layers, planes, strict=True):
+            layer_z = layer_Z[low:high] - layer_Z[low]
+            cell_zHW = layer_z[:, None, None] * (cell_HW.max() + 1) + cell_HW
+            flat_S = rng.permutation(_one_per_cell(cell_zHW.ravel(), flat_S))
+        class_S, key_S = truth_zHW.ravel()[flat_S].astype(np.int64), rng.random(len(flat_S))
         taken = _lowest(class_S, key_S, most)
-        y, x = np.divmod(flat_S[taken], width)
-        rows.append(np.stack([np.full_like(y, z), y, x, class_S[taken]], axis=1))
+        z, y, x = np.unravel_index(flat_S[taken], truth_zHW.shape)
+        rows.append(np.stack([z + low, y, x, class_S[taken]], axis=1))
         keys.append(key_S[taken])
     rows_M4, key_M = np.concatenate(rows), np.concatenate(keys)
     taken = _lowest(rows_M4[:, 3], key_M, most)
@@ -184,8 +205,8 @@ def _lowest(class_S: np.ndarray, key_S: np.ndarray, most: int) -> np.ndarray:
     return np.concatenate([mine[np.argsort(key_S[mine], kind="stable")[:most]] for mine in each])
 
 
-def _one_per_cell(cell_HW: np.ndarray, flat_S: np.ndarray) -> np.ndarray:
+def _one_per_cell(cell_P: np.ndarray, flat_S: np.ndarray) -> np.ndarray:
     """Of pixels in random order, one per cell: of those written to a cell the last stays, which is any of them."""
-    winner = np.full(int(cell_HW.max()) + 1, -1)
-    winner[cell_HW[flat_S]] = flat_S
+    winner = np.full(int(cell_P.max()) + 1, -1)
+    winner[cell_P[flat_S]] = flat_S
     return winner[winner >= 0]

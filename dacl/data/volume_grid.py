@@ -70,6 +70,17 @@ def label_to_network(
     return F.interpolate(label[None, None], size=shape, mode="nearest-exact")[0, 0]
 
 
+def network_voxels(
+    shape_ZHW: Shape3, spacing_mm: SpacingMm | None, image: ImageConfig
+) -> tuple[Integer[Tensor, "Z"], Integer[Tensor, "H"], Integer[Tensor, "W"]]:
+    """Slice, row and column of the network's grid that each slice, row and column of the scan lies in."""
+    slices, rows, columns = (
+        ((torch.arange(n, dtype=torch.float64) + 0.5) * size / n).floor().long()
+        for n, size in zip(shape_ZHW, network_shape(shape_ZHW, spacing_mm, image), strict=True)
+    )
+    return slices, rows, columns
+
+
 def native_slabs(
     slabs: Iterable[dict[str, Float[Tensor, "N d h w"]]], depth: int, shape_ZHW: Shape3
 ) -> Iterator[tuple[slice, dict[str, Float[Tensor, "N z H W"]]]]:

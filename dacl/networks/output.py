@@ -26,6 +26,8 @@ class SegmentationNetwork(nn.Module):
     """Of the deepest stage: the image's sides must be multiples of it."""
     feature_channels: int
     """F."""
+    feature_stride = 2
+    """Of the decoder map."""
 
     def encode(self, images: Float[Tensor, "B C *S"]) -> list[Tensor]:
         """The encoder's maps from stride 1 to `stride`."""

@@ -4,6 +4,7 @@ Legend: H and W pixels of the scan, N classes.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,14 +12,19 @@ from jaxtyping import Bool, Float, Integer
 from torch.nn.functional import normalize
 
 from dacl.analysis.density.units import Space, as_contrast
+from dacl.analysis.volume_maps import at_voxels
 from dacl.contrast.density import multiscale_density
+from dacl.contrast.prototypes import at_stride
 from dacl.contrast.selection import sparse_end
 from dacl.data.case import SpacingMm
 from dacl.data.grid import network_pixels, to_native_confident, to_network
 from dacl.data.prepared import CaseInfo, PreparedDataset
+from dacl.data.volume_grid import image_to_network, network_voxels
 from dacl.errors import DaclError
 from dacl.inference.slices import STRIDE
-from dacl.methods.dacl import DensityContrast
+from dacl.inference.volumes import probabilities
+from dacl.methods.dacl import Dacl, DensityContrast
+from dacl.networks.output import SegmentationNetwork
 from dacl.training.checkpoint import Trained
 
 
@@ -99,38 +105,90 @@ def slice_density(
     Of the two, those in which the run seeks neighbours (`contrast.density_from`); anchors are those of Eq. 6, even of a
     run that draws its anchors at random.
     """
-    image_config, phi = trained.config.image, trained.config.contrast.phi
-    image_CHW = dataset.read_image(case.id)[:, z]
-    image_HW = image_CHW[0]
-    inputs = to_network(image_CHW[:, None], case.spacing_mm, image_config, STRIDE).to(device)
+    image_CZHW, phi = dataset.read_image(case.id), trained.config.contrast.phi
     seen = as_contrast(trained, space).to(device).eval()
-    output = seen.forward_networks(inputs)[network]
-    probs_BNHW = output.logits.float().softmax(dim=1)
-    stride = inputs.shape[-1] // output.features.shape[-1]
-    at_cell_NHW = probs_BNHW[0, :, ::stride, ::stride]
-    confidence_HW, class_HW = at_cell_NHW.max(dim=0)
+    look = _cells_of_volume if trained.config.image.dims == 3 else _cells_of_slice
+    features_FHW, probs_NHW, predicted_HW, at = look(seen, image_CZHW, case, z, network, device)
+    confidence_HW, class_HW = probs_NHW.max(dim=0)
     contrast = seen.contrast[network]
     assert isinstance(contrast, DensityContrast)
-
-    rows_H, columns_W = network_pixels(image_HW.shape, case.spacing_mm, image_config)
-    at = (rows_H[:, None] // stride, columns_W[None, :] // stride)
-    native, _ = to_native_confident(probs_BNHW, image_HW.shape, case.spacing_mm, image_config, phi)
-    predicted_HW = native[0].cpu()
     # At a border a pixel may be predicted to be of another class than the cell of the decoder map that it lies in.
     shown_NHW = torch.zeros((seen.classes, *class_HW.shape), dtype=torch.bool)
     shown_NHW[predicted_HW.long(), at[0], at[1]] = True
     density_NHW, anchor_HW = _densities(
-        contrast, output.features[0], class_HW, confidence_HW > phi, shown_NHW.to(device)
+        contrast, features_FHW, class_HW, confidence_HW > phi, shown_NHW.to(device)
     )
     return SliceDensity(
         case=case.id,
         z=z,
         spacing_mm=case.spacing_mm,
-        image_HW=image_HW,
+        image_HW=image_CZHW[0, z],
         truth_HW=dataset.read_label(case.id)[z],
         predicted_HW=predicted_HW.numpy(),
         density_HW=density_NHW.cpu()[predicted_HW.long(), at[0], at[1]].numpy(),
         anchor_HW=(anchor_HW.cpu()[at] & (class_HW.cpu()[at] == predicted_HW)).numpy(),
+    )
+
+
+class _Cells(NamedTuple):
+    """What a network says of a slice: on the cells of its decoder map, and on the scan's own grid."""
+
+    features_FHW: torch.Tensor
+    probs_NHW: torch.Tensor
+    """At the pixel of the network's grid that stands for the cell."""
+    predicted_HW: torch.Tensor
+    """Class indices on the scan's own grid, on the CPU."""
+    at: tuple[torch.Tensor, torch.Tensor]
+    """Row and column of the cell that each row and column of the scan lies in, (H, 1) and (1, W)."""
+
+
+def _cells_of_slice(
+    seen: Dacl, image_CZHW: np.ndarray, case: CaseInfo, z: int, network: str, device: torch.device
+) -> _Cells:
+    image, shape_HW = seen.config.image, case.shape_ZHW[1:]
+    inputs = to_network(image_CZHW[:, z : z + 1], case.spacing_mm, image, STRIDE).to(device)
+    output = seen.forward_networks(inputs)[network]
+    probs_BNHW = output.logits.float().softmax(dim=1)
+    stride = inputs.shape[-1] // output.features.shape[-1]
+    rows_H, columns_W = network_pixels(shape_HW, case.spacing_mm, image)
+    native, _ = to_native_confident(
+        probs_BNHW, shape_HW, case.spacing_mm, image, seen.config.contrast.phi
+    )
+    return _Cells(
+        output.features[0],
+        probs_BNHW[0, :, ::stride, ::stride],
+        native[0].cpu(),
+        (rows_H[:, None] // stride, columns_W[None, :] // stride),
+    )
+
+
+def _cells_of_volume(
+    seen: Dacl, image_CZHW: np.ndarray, case: CaseInfo, z: int, network: str, device: torch.device
+) -> _Cells:
+    """The layer of cells that the slice lies in, each cell from the window in which it lies most centrally."""
+    image, stride = seen.config.image, SegmentationNetwork.feature_stride
+    volume_Cdhw = image_to_network(image_CZHW, case.spacing_mm, image)
+    slices_Z, rows_H, columns_W = network_voxels(case.shape_ZHW, case.spacing_mm, image)
+    plane = [torch.arange(0, extent, stride) for extent in volume_Cdhw.shape[2:]]
+    layer = slices_Z[z : z + 1] // stride * stride
+    cells_M3 = torch.cartesian_prod(layer, *plane)
+
+    def logits_and_features(windows: torch.Tensor) -> torch.Tensor:
+        output = seen.forward_networks(windows, (network,))[network]
+        logits = at_stride(output.logits, stride, 3)
+        return torch.cat([logits.float(), output.features.float()], dim=1)
+
+    found_MX = at_voxels(logits_and_features, volume_Cdhw, cells_M3, image, stride, device)
+    found_XHW = found_MX.T.unflatten(1, (len(plane[0]), len(plane[1])))
+    for some, probs in probabilities(seen, image_CZHW, case.spacing_mm, image, device):
+        if some.start <= z < some.stop:
+            predicted_HW = probs[network][:, z - some.start].max(dim=0).indices.cpu()
+            break
+    return _Cells(
+        found_XHW[seen.classes :],
+        found_XHW[: seen.classes].softmax(dim=0),
+        predicted_HW,
+        (rows_H[:, None] // stride, columns_W[None, :] // stride),
     )
 
 
