@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 
 from dacl.data.orientation import axis_order, from_canonical, to_canonical
 from dacl.data.prepared import Geometry
+from dacl.inference.scratch import scratch_array
 
 _NIFTI2_HEADER_BYTES = 540
 
@@ -55,9 +56,7 @@ class ProbabilityFile:
         self._file = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115
         unturned = np.broadcast_to(np.float32(0), shape_ZHW[::-1])
         shape_XYZ = from_canonical(unturned, geometry.orientation).shape
-        self._held_XYZN = np.memmap(
-            self._file, np.float32, "w+", shape=(*shape_XYZ, classes), order="F"
-        )
+        self._held_XYZN = scratch_array(self._file, (*shape_XYZ, classes), order="F")
         self._turned = to_canonical(self._held_XYZN, geometry.orientation)
 
     def write(self, z: slice, probs_NzHW: Float[np.ndarray, "N z H W"]) -> None:

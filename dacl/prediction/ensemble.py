@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dacl.data.case import SpacingMm
+from dacl.inference.scratch import scratch_array
 from dacl.inference.volumes import probabilities
 from dacl.prediction.model import Model
 
@@ -51,7 +52,7 @@ def averaged(
         if 4 * np.prod(shape, dtype=np.int64) <= IN_MEMORY:
             stored = np.zeros(shape, np.float32)
         else:
-            stored = np.memmap(file, np.float32, "w+", shape=shape)
+            stored = scratch_array(file, shape)
         sums_NZHW = torch.from_numpy(stored)
         for model, axes in passes:
             for z, probs in _one_pass(model, axes, image_CZHW, spacing_mm, device):

@@ -63,9 +63,7 @@ class Prediction:
         Raises:
             DaclError: another ending, or a file that is there.
         """
-        mask = Path(path)
-        if not mask.name.endswith(ENDINGS):
-            raise DaclError(f"{mask} is no name of a NIfTI file", "end it in .nii.gz")
+        mask = _nifti_name(path)
         beside = mask.with_name(f"{stem_of(mask)}.json")
         there = [file for file in (mask, beside) if file.exists()]
         if there and not overwrite:
@@ -169,10 +167,8 @@ class Predictor:
         channels = [Path(path) for path in image] if several else [Path(image)]  # type: ignore[arg-type, union-attr]
         if not channels:
             raise DaclError("no image", f"the model takes {self.models[0].channels}")
-        name = stem_of(channels[0])
-        return self.predict_scan(
-            name, channels, None if probabilities is None else Path(probabilities)
-        )
+        wanted = None if probabilities is None else _nifti_name(probabilities)
+        return self.predict_scan(stem_of(channels[0]), channels, wanted)
 
     def predict_scan(
         self, name: str, channels: Sequence[Path], probabilities: Path | None = None
@@ -213,3 +209,9 @@ class Predictor:
             if held:
                 held.save()
         return mask_ZHW
+
+
+def _nifti_name(path: PathLike) -> Path:
+    if not str(path).endswith(ENDINGS):
+        raise DaclError(f"{path} is no name of a NIfTI file", "end it in .nii.gz")
+    return Path(path)

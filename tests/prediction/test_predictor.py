@@ -137,13 +137,14 @@ def test_the_sidecar_says_what_was_found_and_what_made_it(tmp_path: Path) -> Non
 
 
 def test_saving_replaces_nothing_unasked(tmp_path: Path) -> None:
-    found = Predictor.load(made.write_model(tmp_path / "run"), device="cpu").predict(
-        made.write_scan(tmp_path / "scan.nii.gz")
-    )
+    predictor = Predictor.load(made.write_model(tmp_path / "run"), device="cpu")
+    found = predictor.predict(made.write_scan(tmp_path / "scan.nii.gz"))
     with pytest.raises(DaclError, match="is there already"):
         found.save(tmp_path / "scan.nii.gz")
     with pytest.raises(DaclError, match="no name of a NIfTI file"):
         found.save(tmp_path / "scan.mha")
+    with pytest.raises(DaclError, match="no name of a NIfTI file"):
+        predictor.predict(tmp_path / "scan.nii.gz", probabilities=tmp_path / "p.npy")
     mask, beside = found.save(tmp_path / "mask.nii")
     assert beside.name == "mask.json"
     beside.write_text("old")
