@@ -86,7 +86,7 @@ class Predictor:
         post: what is done to a mask: `largest-component` keeps the largest component of every class.
 
     Raises:
-        DaclError: the models do not answer the same question.
+        DaclError: the models do not answer the same question, or TTA of a model trained without mirror images.
     """
 
     def __init__(
@@ -99,6 +99,13 @@ class Predictor:
     ) -> None:
         self.models, self.device, self.tta, self.post = tuple(models), device, tta, post
         require_alike(self.models)
+        unmirrored = [model for model in self.models if not model.config.image.mirror]
+        if tta and unmirrored:
+            raise DaclError(
+                f"{unmirrored[0].path} was trained without mirror images (image.mirror = false): "
+                "it takes left for right in them",
+                "predict without TTA",
+            )
 
     @classmethod
     def load(

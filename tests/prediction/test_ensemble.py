@@ -85,6 +85,14 @@ def test_what_one_of_them_did_not_record_parts_nobody(tmp_path: Path) -> None:
     assert len(Predictor.load(first, old, device="cpu").models) == 2
 
 
+def test_a_model_that_never_saw_a_mirror_image_is_shown_none(tmp_path: Path) -> None:
+    run = made.write_model(tmp_path / "run", {**made.RESAMPLE, "mirror": False})
+    assert Predictor.load(run, device="cpu").options["tta"] is False
+    with pytest.raises(DaclError, match="trained without mirror images") as caught:
+        Predictor.load(run, device="cpu", tta=True)
+    assert caught.value.hint == "predict without TTA"
+
+
 def test_no_model_is_said(tmp_path: Path) -> None:
     with pytest.raises(DaclError, match="no model"):
         Predictor.load()
