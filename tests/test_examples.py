@@ -8,11 +8,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tiny
 import tiny_run
 
+from dacl.data.prepared import PreparedDataset
 from dacl.training import checkpoint
 from dacl_cli.app import main
 
@@ -38,6 +40,7 @@ def test_every_example_is_run_here():
         "demo.py",
         "dim_scans.py",
         "gradient_share.py",
+        "own_data.py",
         "positiveness.py",
         "several_seeds.py",
     }
@@ -68,6 +71,37 @@ def test_demo_ends_with_a_table_of_both_and_pictures_that_exist(
     assert len(pictures) >= 4
     assert all(Path(picture).stat().st_size > 0 for picture in pictures)
     assert "synthetic data, not scans" in text
+
+
+def test_own_data_goes_from_a_folder_to_masks_of_new_scans(tmp_path, monkeypatch, capsys):
+    program = example("own_data")
+
+    def run_here(*arguments: object) -> None:
+        words = [str(argument) for argument in arguments]
+        sys.stdout.write(f"$ dacl {shlex.join(words)}\n")
+        assert main(words) == 0
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(program, "run", run_here)
+    monkeypatch.setitem(program.TRAINING, "set", "network.width=4")
+    monkeypatch.setattr(sys, "argv", ["own_data.py", "--out", "own", "--steps", "2"])
+    program.main()
+
+    text = capsys.readouterr().out
+    commands = re.findall(r"^\$ dacl (\w+)", text, flags=re.MULTILINE)
+    assert commands == ["preprocess", "preprocess", "train", "evaluate", "predict"]
+    assert "2 volumes have no mask and are unlabeled: phantom008_ED, phantom008_ES" in text
+    assert "Heart (intensity percentile), split random:0" in text
+    assert text.count("mask on the grid of the scan") == 4
+    assert text.count("100.00 % of voxels as in the other") == 2
+    prepared = PreparedDataset.open(Path("own/data"))
+    assert prepared.class_names == ("background", "RV", "Myo", "LV")
+    assert all(min(info.class_voxels, default=1) > 0 for info in prepared.infos.values())
+    # The flipped volume is the same anatomy as the phantom's own.
+    raw = nibabel.load(next(Path("own/raw").rglob("phantom002_frame01_gt.nii.gz")))
+    label_ZHW = prepared.read_label("phantom002_ED")
+    np.testing.assert_array_equal(label_ZHW.T, np.asarray(raw.dataobj))
+    assert prepared.read_geometry("phantom002_ED").orientation == "RPS"
 
 
 def test_demo_prints_and_runs_real_commands(demo, capfd):
