@@ -44,6 +44,9 @@ def model_card(model: Model, file: Path, checked: str, largest: float) -> str:
             f"- method {about['method']}, preset {about['preset']}, seed {about['seed']}, {about['dims']}D",
             f"- step {about['step']} of {about['steps_planned']}, checkpoint rule {about['checkpoint_rule']}",
             f"- configuration {about['config_hash'][:12]}, checkpoint sha256 {_source(model)[:12]}",
+            "- scans were mirrored in training"
+            if model.config.image.mirror
+            else "- scans were not mirrored in training: average no mirror images (TTA)",
             *(f"- {note}" for note in model.notes),
         ],
         "Scores": score_lines(model),
@@ -65,6 +68,11 @@ def model_card(model: Model, file: Path, checked: str, largest: float) -> str:
 
 def _source(model: Model) -> str:
     return str(model.about.get("source", model.about)["sha256"])
+
+
+def _patients(model: Model) -> str:
+    count = len(model.meta.labeled_patients)
+    return f"{count} patient{'s'[: count != 1]}"
 
 
 def _family(dataset: str) -> str:
@@ -97,7 +105,7 @@ def _data(model: Model) -> list[str]:
         f"- {meta.dataset_name}, fingerprint {meta.dataset_fingerprint[:12]}"
         + (", **synthetic**: no scanner was involved" if meta.synthetic else ""),
         f"- modality {meta.modality or 'not recorded'}; spacing of the training scans: {spacing}",
-        f"- split {meta.split_name} ({meta.split_hash[:12]}); labels of {len(meta.labeled_patients)} patients",
+        f"- split {meta.split_name} ({meta.split_hash[:12]}); labels of {_patients(model)}",
     ]
 
 
@@ -105,7 +113,7 @@ def _limits(model: Model) -> list[str]:
     meta = model.meta
     judged = {summary["protocol"]["evaluated_on"] for summary in evaluations(model)}
     lines = [
-        f"- Made to study learning from few labels: the masks of {len(meta.labeled_patients)} patients of "
+        f"- Made to study learning from few labels: the masks of {_patients(model)} of "
         f"{meta.dataset_name} taught it.",
         "- Not tested: other scanners, hospitals, protocols, diseases and ages than those of that dataset; scans with "
         "artefacts or implants; spacings outside those above; TTA, ensembles.",

@@ -219,7 +219,8 @@ class TestCard:
         assert "Not evaluated on test patients" in text
         assert "**For research. Not a medical device" in text
         assert "fingerprint ffffffffffff" in text
-        assert "labels of 1 patients" in text
+        assert "labels of 1 patient\n" in text
+        assert "scans were mirrored in training" in text
         assert "8 x 1.5 x 1.25 mm (z, y, x)" in text
         assert "Each slice to 1 mm in plane, bilinearly" in text
         assert "dacl does not know the terms of this data" in text
