@@ -19,6 +19,7 @@ from dacl.data.slabs import converted, mapped, no_room, slabs
 from dacl.errors import DaclError
 
 _HEADER_BYTES = 348
+_NIFTI_2 = ((540).to_bytes(4, "little"), (540).to_bytes(4, "big"))
 _PIECE = 2**20
 _DOWNLOAD_AGAIN = "download it again"
 
@@ -100,6 +101,9 @@ def load(path: Path) -> Volume:
     try:
         with _unpacked(path) as (file, digest):
             header = file.read(_HEADER_BYTES)
+            if header[:4] in _NIFTI_2:
+                fix = "save it as NIfTI-1: nibabel.Nifti1Image.from_image(nibabel.load(FILE))"
+                raise Unreadable("NIfTI-2", fix)
             file.seek(0)
             # nibabel mends a doubtful header, with a line in its log; the checks here speak instead.
             with nibabel.imageglobals.LoggingOutputSuppressor():

@@ -13,6 +13,7 @@ from dacl.data.readers import CaseSource, Finding, relative, voxel_findings
 from dacl.data.readers.nifti import Unreadable, Volume, load
 from dacl.data.slabs import converted, slabs, spooled
 
+_AT_ONCE = 2**20
 _UNPLACED = (
     "the header says nothing of the orientation: volumes are taken as they lie in their files"
 )
@@ -204,14 +205,17 @@ def _classes(
 
 def distinct(values: np.ndarray) -> list[int]:
     """Return the values of an integer array, in order."""
-    if not values.size:
-        return []
-    low, high = int(values.min()), int(values.max())
-    if high - low >= 2**16:
-        found: list[int] = np.unique(values).tolist()
-        return found
-    counts = np.bincount(values.ravel().astype(np.int64) - low)
-    return (low + np.flatnonzero(counts)).tolist()
+    found: set[int] = set()
+    flat = values.ravel()
+    for start in range(0, len(flat), _AT_ONCE):  # counting takes eight bytes a voxel
+        part = flat[start : start + _AT_ONCE]
+        low, high = int(part.min()), int(part.max())
+        if high - low < 2**16:
+            counts = np.bincount(part.astype(np.int64) - low)
+            found.update((low + np.flatnonzero(counts)).tolist())
+        else:
+            found.update(np.unique(part).tolist())
+    return sorted(found)
 
 
 def _finding(source: CaseSource, path: Path, problem: str, fix: str) -> Finding:
