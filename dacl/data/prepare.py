@@ -52,7 +52,9 @@ class BadCases(DaclError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         cases = len({finding.case for finding in findings})
         message = f"{len(findings)} findings in {cases} cases, nothing was written"
-        hint = "mend them as the table says, or leave those cases out with --skip-bad"
+        hint = "mend them as the table says"
+        if all(finding.case != WHOLE_DATASET for finding in findings):
+            hint += ", or leave those cases out with --skip-bad"
         super().__init__(message, hint)
         self.findings = tuple(findings)
 

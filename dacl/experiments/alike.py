@@ -85,7 +85,9 @@ def _other_recipes(there: Mapping[str, RowResult]) -> list[str]:
                 if key in own:
                     if value != own[key]:
                         found[f"row {row}, seed {seed} has {key} = {value}, not {own[key]}"] = None
-                elif key not in SETTABLE.values() and not (row == ALL_LABELED and key.startswith("labeled")):
+                elif key not in SETTABLE.values() and not (
+                    row == ALL_LABELED and key.startswith("labeled")
+                ):
                     first, other = seen.setdefault(key, (row, value))
                     if value != other:
                         found[f"{key}: {other} in row {first}, {value} in row {row}"] = None

@@ -37,7 +37,9 @@ class Judged:
         """Post-processed masks of every judged network: uint8 class indices (Z, H, W) on the scan's own grid."""
         image_CZHW = self.dataset.read_image(case.id)
         config = self.trained.config.image
-        masks = predict_volume(self.trained.method, image_CZHW, case.spacing_mm, config, self.device)
+        masks = predict_volume(
+            self.trained.method, image_CZHW, case.spacing_mm, config, self.device
+        )
         if self.post == "none":
             return masks
         n_classes = len(self.dataset.class_names)

@@ -33,9 +33,7 @@ def test_convolutions_per_level_are_the_ancestors():
     network = VNet(1, 2, width=4)
 
     def kernels(part):
-        return [
-            [m.kernel_size[0] for m in stage if isinstance(m, nn.Conv3d)] for stage in part
-        ]
+        return [[m.kernel_size[0] for m in stage if isinstance(m, nn.Conv3d)] for stage in part]
 
     # the first of the deeper levels is the strided convolution that leads to it
     assert kernels(network.encoder) == [[3], [2, 3, 3], [2, 3, 3, 3], [2, 3, 3, 3], [2, 3, 3, 3]]
