@@ -125,7 +125,7 @@ class Split:
                 part = self.part_of(name)
                 where = "is not in this dataset" if name in self.missing else f"is in {part}"
                 near = difflib.get_close_matches(name, self.train, n=3) or list(self.train[:5])
-                message = f"labeled case {name!r} {where} of split {self.name!r}, not in train"
+                message = f"labeled case {name!r} {where}, not in train of split {self.name!r}"
                 raise DaclError(message, f"train patients are such as {', '.join(near)}")
             if name not in masked:
                 raise DaclError(f"labeled case {name!r} has no mask", "choose one that has")

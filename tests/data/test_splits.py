@@ -157,8 +157,8 @@ def test_chosen_patients_are_taken_in_the_order_named():
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("p5",), "'p5' is in val of split 'a', not in train"),
-        (("p9",), "'p9' is in no part of split 'a'"),
+        (("p5",), "'p5' is in val, not in train of split 'a'"),
+        (("p9",), "'p9' is in no part, not in train"),
         (("p2",), "'p2' has no mask"),
         (("p1", "p1"), "named twice"),
     ],
