@@ -9,7 +9,7 @@ import typer
 
 from dacl.errors import DaclError
 from dacl_cli import console, options
-from dacl_cli.options import JUDGED, MACHINE, WRITTEN
+from dacl_cli.options import JUDGED, WRITTEN
 
 if TYPE_CHECKING:
     from dacl.experiments.evaluation import Evaluation
@@ -89,10 +89,7 @@ def evaluate(
     ] = None,
     json_: options.Json = False,
     device: options.Device = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        typer.Option(help="Networks in bf16 or fp32.", rich_help_panel=MACHINE),
-    ] = "fp32",
+    precision: options.Precision = "fp32",
 ) -> None:
     """Dice, Jaccard, ASD, ASSD and HD95 per case and class, tables, NIfTI predictions, pictures.
 

@@ -13,6 +13,10 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"],
     typer.Option(help="Where to compute.", rich_help_panel=MACHINE),
 ]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16"],
+    typer.Option(help="Networks in bf16 or fp32.", rich_help_panel=MACHINE),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=WRITTEN)
 ]

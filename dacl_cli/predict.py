@@ -9,7 +9,7 @@ import typer
 
 from dacl.errors import DaclError
 from dacl_cli import console, options
-from dacl_cli.options import MACHINE, WRITTEN
+from dacl_cli.options import WRITTEN
 from dacl_cli.outputs import writable
 
 if TYPE_CHECKING:
@@ -99,10 +99,7 @@ def predict(
     ] = False,
     json_: options.Json = False,
     device: options.Device = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        typer.Option(help="Networks in bf16 or fp32.", rich_help_panel=MACHINE),
-    ] = "fp32",
+    precision: options.Precision = "fp32",
 ) -> None:
     """Segment new scans: class indices as NIfTI on each scan's own grid, with a sidecar of names and volumes.
 

@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from dacl.data.prepare import BadCases, prepare
+from dacl.data.readers.folder import Folder
 
 SHAPE_XYZ = (10, 8, 4)
 LPS = np.diag([-1.5, -1.25, 3.0, 1.0])
@@ -43,3 +47,18 @@ def write(folder: Path, n: int = 5, *, unlabeled: int = 1, values=(1, 2), suffix
         if i <= n - unlabeled:
             save(folder / f"labels/c{i}.nii.gz", mask(*values))
     return folder
+
+
+def discover(raw, **options):
+    return Folder(raw / "labels", **options).discover(raw / "images")
+
+
+def run(raw, out, split=None, skip_bad=False, **options):
+    reader = Folder(raw / "labels", **options)
+    return prepare(reader, raw / "images", out, split=split, skip_bad=skip_bad)
+
+
+def problems(raw, **options):
+    with pytest.raises(BadCases) as caught:
+        run(raw, None, **options)
+    return caught.value.findings

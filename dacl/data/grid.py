@@ -72,8 +72,8 @@ def to_network(
     if image.geometry == "resize":
         rows, columns = (nearest_index(n, image.patch_size) for n in images.shape[2:])
         return images[:, :, rows][..., columns].transpose(0, 1)
-    images = _resample(images, resampled_size(images.shape[2:], spacing_mm, image))  # type: ignore[arg-type]
-    height, width = images.shape[2:]
+    height, width = resampled_size((images.shape[2], images.shape[3]), spacing_mm, image)
+    images = _resample(images, (height, width))
     return F.pad(images, (0, -width % stride, 0, -height % stride)).transpose(0, 1)
 
 

@@ -26,6 +26,19 @@ class Patches(NamedTuple):
     """int64 class indices; None where the pool holds no labels."""
 
 
+def cases_to_draw(
+    dataset: PreparedDataset, cases: Iterable[CaseInfo], *, labels: bool
+) -> list[CaseInfo]:
+    """The cases of a pool; DaclError if there are none."""
+    found = list(cases)
+    if not found:
+        raise DaclError(
+            f"{dataset.root} has no {'labelled ' if labels else ''}case to draw from",
+            "choose another --labeled, or prepare more cases",
+        )
+    return found
+
+
 class SlicePool:
     """Slices of a list of cases on the grid that training stores them on.
 
@@ -51,12 +64,7 @@ class SlicePool:
     ) -> None:
         self.image = image
         self.device = device
-        cases = list(cases)
-        if not cases:
-            raise DaclError(
-                f"{dataset.root} has no {'labelled ' if labels else ''}case to draw from",
-                "choose another --labeled, or prepare more cases",
-            )
+        cases = cases_to_draw(dataset, cases, labels=labels)
         stored_HW = [stored_size(case.shape_ZHW[1:], case.spacing_mm, image) for case in cases]
         slices = [case.shape_ZHW[0] for case in cases]
         # A GPU traces its own lookups; MPS has no double precision, which they need to equal scipy's.

@@ -7,6 +7,7 @@ of slices. What has to be changed, unpacked or converted, goes to an unnamed fil
 import mmap
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Literal
 
 import numpy as np
 
@@ -62,12 +63,17 @@ def spooled(parts: Iterable[np.ndarray], shape: tuple[int, ...], dtype: np.dtype
 
 
 def mapped(
-    file: object, shape: tuple[int, ...], dtype: np.dtype, *, offset: int = 0, order: str = "C"
+    file: IO[bytes],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    *,
+    offset: int = 0,
+    order: Literal["C", "F"] = "C",
 ) -> np.ndarray:
     """Return an open file's bytes as a read-only array; the file may be closed afterwards."""
     if 0 in shape:
         return np.empty(shape, dtype)
-    array: np.ndarray = np.memmap(file, dtype, "r", offset, shape, order)  # type: ignore[call-overload]
+    array: np.ndarray = np.memmap(file, dtype, "r", offset, shape, order)
     return np.asarray(array)
 
 

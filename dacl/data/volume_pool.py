@@ -11,9 +11,9 @@ from torch import Tensor
 from dacl.config import ImageConfig
 from dacl.data.crops import Crop, first_voxel
 from dacl.data.paging import room_for
+from dacl.data.pool import cases_to_draw
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.data.volume_grid import Shape3, image_to_network, label_to_network, network_shape
-from dacl.errors import DaclError
 
 
 class VolumePatches(NamedTuple):
@@ -48,12 +48,7 @@ class VolumePool:
         device: torch.device,
     ) -> None:
         self.image, self.device = image, device
-        cases = list(cases)
-        if not cases:
-            raise DaclError(
-                f"{dataset.root} has no {'labelled ' if labels else ''}case to draw from",
-                "choose another --labeled, or prepare more cases",
-            )
+        cases = cases_to_draw(dataset, cases, labels=labels)
         self.shapes: list[Shape3] = [
             network_shape(case.shape_ZHW, case.spacing_mm, image) for case in cases
         ]

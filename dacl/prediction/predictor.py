@@ -170,8 +170,7 @@ class Predictor:
         Raises:
             DaclError: the scan cannot be read, is damaged, or has other channels than the model takes.
         """
-        several = isinstance(image, Sequence) and not isinstance(image, str)
-        channels = [Path(path) for path in image] if several else [Path(image)]  # type: ignore[arg-type, union-attr]
+        channels = [Path(path) for path in ([image] if isinstance(image, str | Path) else image)]
         if not channels:
             raise DaclError("no image", f"the model takes {self.models[0].channels}")
         wanted = None if probabilities is None else _nifti_name(probabilities)

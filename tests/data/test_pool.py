@@ -4,14 +4,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from made_pool import write_dataset
 
 from dacl.config import ImageConfig
 from dacl.data import paging as module
 from dacl.data.augment import Placement, draw_placements, source_pixels
-from dacl.data.case import Case
 from dacl.data.pool import SlicePool
-from dacl.data.prepared import CaseInfo, PreparedDataset, case_path, write_case
-from dacl.data.splits import Split
+from dacl.data.prepared import case_path
 from dacl.errors import DaclError
 
 RESIZE = ImageConfig(geometry="resize", patch_size=32)
@@ -24,37 +23,14 @@ SHAPES = {"p1_f1": (2, 40, 34), "p1_f2": (3, 36, 50), "p2_f1": (1, 24, 24)}
 def dataset(tmp_path):
     """Three cases of different sizes, at the spacing that `resample` wants."""
     random = np.random.default_rng(0)
-    infos = {}
-    for case_id, shape in SHAPES.items():
-        case = Case(
-            id=case_id,
-            patient=case_id[:2],
-            image_CZHW=random.integers(1, 500, (1, *shape)).astype(np.int16),
-            label_ZHW=random.integers(0, 4, shape).astype(np.uint8),
-            spacing_mm=(10.0, 1.5, 1.5),
-            source={},
+    volumes = {
+        case_id: (
+            random.integers(1, 500, (1, *shape)).astype(np.int16),
+            random.integers(0, 4, shape).astype(np.uint8),
         )
-        write_case(case_path(tmp_path, case_id), case)
-        infos[case_id] = CaseInfo(
-            id=case_id,
-            patient=case.patient,
-            shape_ZHW=shape,
-            spacing_mm=case.spacing_mm,
-            has_label=True,
-            class_voxels=(1, 1, 1, 1),
-        )
-    return PreparedDataset(
-        root=tmp_path,
-        name="tiny",
-        class_names=("background", "x", "y", "z"),
-        modality="MR",
-        intensity="minmax",
-        synthetic=True,
-        fingerprint="",
-        split=Split("own", ("p1", "p2"), (), ()),
-        prepare_command="",
-        infos=infos,
-    )
+        for case_id, shape in SHAPES.items()
+    }
+    return write_dataset(tmp_path, volumes, spacing_mm=(10.0, 1.5, 1.5))
 
 
 def pool_of(dataset, image, *, labels=True):

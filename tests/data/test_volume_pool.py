@@ -4,13 +4,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from made_pool import write_dataset
 
 from dacl.config import ImageConfig
 from dacl.data import paging
-from dacl.data.case import Case
 from dacl.data.crops import Crop, draw_crops
-from dacl.data.prepared import CaseInfo, PreparedDataset, case_path, write_case
-from dacl.data.splits import Split
+from dacl.data.prepared import case_path
 from dacl.data.volume_pool import VolumePool
 from dacl.errors import DaclError
 
@@ -28,42 +27,14 @@ SHAPES = {"p1_f1": (20, 40, 36), "p1_f2": (3, 50, 20), "p2_f1": (17, 32, 33)}
 def dataset(tmp_path):
     """Three cases of two channels, at the spacing that `resample` wants: larger and smaller than a patch."""
     random = np.random.default_rng(0)
-    infos = {}
+    volumes = {}
     for case_id, shape in SHAPES.items():
         label = np.zeros(shape, np.uint8)
         if case_id != "p2_f1":
             label[1, 5:9, 7:9] = 1
             label[-1, -1, -1] = 3
-        case = Case(
-            id=case_id,
-            patient=case_id[:2],
-            image_CZHW=random.integers(1, 500, (2, *shape)).astype(np.int16),
-            label_ZHW=label,
-            spacing_mm=(5.0, 1.5, 1.5),
-            source={},
-        )
-        write_case(case_path(tmp_path, case_id), case)
-        infos[case_id] = CaseInfo(
-            id=case_id,
-            patient=case.patient,
-            shape_ZHW=shape,
-            spacing_mm=case.spacing_mm,
-            has_label=True,
-            class_voxels=(1, 1, 1, 1),
-        )
-    return PreparedDataset(
-        root=tmp_path,
-        name="tiny",
-        class_names=("background", "x", "y", "z"),
-        modality="MR",
-        intensity="minmax",
-        synthetic=True,
-        fingerprint="",
-        split=Split("own", ("p1", "p2"), (), ()),
-        prepare_command="",
-        infos=infos,
-        channels=("T1", "T2"),
-    )
+        volumes[case_id] = random.integers(1, 500, (2, *shape)).astype(np.int16), label
+    return write_dataset(tmp_path, volumes, spacing_mm=(5.0, 1.5, 1.5), channels=("T1", "T2"))
 
 
 def pool_of(dataset, image=IMAGE, *, labels=True):
