@@ -1,5 +1,7 @@
 import shlex
 import shutil
+import subprocess
+import sys
 
 import nibabel
 import numpy as np
@@ -288,3 +290,21 @@ def test_the_median_spacing(raw, tmp_path):
         for kind, array in (("images", image(i)), ("labels", mask(1, 2))):
             save(raw / f"{kind}/c{i}.nii.gz", array, np.diag([-2, -2, 5.0, 1]))
     assert run(raw, tmp_path / "out").median_spacing_mm == (3.0, 1.25, 1.5)
+
+
+def test_what_nibabel_would_log_is_not_printed(raw):
+    """In a process of its own: pytest's handlers would hide it."""
+    path = raw / "images/c1.nii"
+    nibabel.save(nibabel.Nifti1Image(image(1), LPS), path)
+    content = bytearray(path.read_bytes())
+    content[80:84] = bytes(4)
+    path.write_bytes(content)
+    code = (
+        "import sys; from pathlib import Path; from dacl.data.readers.nifti import load;"
+        "print(load(Path(sys.argv[1])).spacing_mm)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "(3.0, 1.25, 0.0)"
+    assert done.stderr == ""

@@ -102,7 +102,7 @@ def flow(labels: Sequence[str], width: float, size: float) -> list[list[tuple[in
     lines: list[list[int]] = [[]]
     for i, entry in enumerate(widths):
         taken = sum(widths[j] + between for j in lines[-1])
-        if lines[-1] and taken + entry > width:
+        if lines[-1] and taken + entry > width - between / 2:  # a little air at the margins
             lines.append([])
         lines[-1].append(i)
     placed = []

@@ -1,6 +1,7 @@
 """NIfTI files: voxels as stored, true spacing, the header's own bytes."""
 
 import gzip
+import logging
 import math
 import os
 import tempfile
@@ -86,6 +87,16 @@ class Volume:
         return not unit and not np.allclose(scale, self.spacing_mm[::-1], rtol=1e-3)
 
 
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    """Without a word: a logger that only loses its handlers still writes to stderr, as a last resort."""
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 def load(path: Path) -> Volume:
     """Map ``.nii`` or ``.nii.gz``; raises Unreadable.
 
@@ -106,7 +117,7 @@ def load(path: Path) -> Volume:
                 raise Unreadable("NIfTI-2", fix)
             file.seek(0)
             # nibabel mends a doubtful header, with a line in its log; the checks here speak instead.
-            with nibabel.imageglobals.LoggingOutputSuppressor():
+            with _silent(nibabel.imageglobals.logger):
                 nifti: Any = nibabel.Nifti1Image.from_stream(file)
             proxy = nifti.dataobj
             shape = _three_axes(proxy.shape, proxy.dtype)
