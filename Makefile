@@ -1,15 +1,17 @@
 # Everything runs in .venv, which the first target makes; only Python >= 3.11 and make must be there.
 PYTHON ?= python3
 WORKERS ?= 2
+PARTS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup test lint docs demo clean
+.PHONY: help setup test lint docs demo bench clean
 
 help:
 	@echo "make demo    set up, then run the whole path on a synthetic dataset (a few minutes)"
 	@echo "make test    set up, then lint, types and tests"
 	@echo "make lint    lint, formatting and types only"
+	@echo "make bench   time and memory beside references, about 10 minutes (some parts: PARTS=\"metrics loading\")"
 	@echo "make docs    write docs/cli.md and docs/configuration.md anew"
 	@echo "make clean   remove the environment and the caches (never data/ or runs/)"
 
@@ -38,6 +40,12 @@ docs: $(READY)
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
+
+bench: $(READY)
+	@$(BIN)/python -c 'import medpy' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[oracle]' || \
+		echo "medpy cannot be installed: its ratios are left out"
+	$(BIN)/python -m benchmarks $(PARTS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist

@@ -1,119 +1,197 @@
-"""Speed of the metrics as a ratio to medpy 0.5.2, both timed in this one process.
+"""Dice, JC, ASD, ASSD and HD95 of every class, beside medpy 0.5.2 computing the same numbers class by class."""
 
-    OMP_NUM_THREADS=1 python benchmarks/metrics.py            (needs the extra `oracle`)
-
-Masks: hearts of ACDC's size, 10 x 216 x 256, three classes; a prediction is the reference moved,
-grown, shrunk and sprinkled with islands, so that its errors are those of a trained network; then the
-worst case for a crop, a prediction scattered over the volume.
-"""
-
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import ndimage
 
-from dacl.metrics.conventions import CONVENTIONS, METRICS, score_volume
+from benchmarks import masks
+from benchmarks.harness import AtLeast, AtMost, Bench
+from benchmarks.real_data import acdc_validation_masks
+from dacl.metrics.conventions import CONVENTIONS, score_volume
 
-SHAPE = (10, 216, 256)
-SPACING_MM = (10.0, 1.5, 1.5)
-CLASSES = ("background", "RV", "Myo", "LV")
-N_VOLUMES = 8
-
-
-def heart(rng: np.random.Generator) -> np.ndarray:
-    """Ventricles that taper towards the apex."""
-    z, y, x = np.ogrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
-    cy, cx = rng.uniform(90, 130, 2)
-    radius = rng.uniform(20, 26) * np.sqrt(np.clip(1 - (z - 2) / 9, 0.15, 1))
-    r_left = np.hypot(y - cy, x - cx)
-    r_right = np.hypot((y - cy) / 1.3, x - cx + 1.5 * radius)
-    label = np.zeros(SHAPE, np.uint8)
-    label[np.broadcast_to(r_right < 1.1 * radius, SHAPE)] = 1
-    label[np.broadcast_to(r_left < 1.35 * radius, SHAPE)] = 2
-    label[np.broadcast_to(r_left < radius, SHAPE)] = 3
-    return label
+THREADS = 1
+NAMES = ("dice", "jc", "asd_vox", "assd_vox", "hd95_vox")
+MEDPY = "medpy 0.5.2"
+Pair = tuple[np.ndarray, np.ndarray]
 
 
-def prediction(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The reference a little moved, its slices grown or shrunk at random, with small islands."""
-    pred = np.roll(truth, rng.integers(-2, 3, 2), axis=(1, 2))
-    for z in range(len(pred)):
-        change = rng.integers(3)
-        if change:
-            pred[z] = (ndimage.grey_dilation, ndimage.grey_erosion)[change - 1](pred[z], 3)
-    for _ in range(3):
-        z, y, x = (rng.integers(0, n - 8) for n in SHAPE)
-        pred[z : z + 1, y : y + 6, x : x + 6] = rng.integers(1, 4)
-    return pred
-
-
-def ours(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """All eight numbers per class."""
-    scores = score_volume(
-        pred, truth, CLASSES, spacing_mm=SPACING_MM, convention=CONVENTIONS["ssl4mis"]
+def ours(pairs: Sequence[Pair], n_classes: int) -> np.ndarray:
+    """The five numbers, in voxels, of every foreground class of every pair."""
+    names = tuple(str(c) for c in range(n_classes))
+    rule = CONVENTIONS["ssl4mis"]
+    return np.array(
+        [
+            [[getattr(s, name) for name in NAMES] for s in scores]
+            for pred, truth in pairs
+            for scores in [score_volume(pred, truth, names, spacing_mm=None, convention=rule)]
+        ]
     )
-    return np.array([[getattr(score, metric) for metric in METRICS] for score in scores])
 
 
-def timed(measure: Callable[..., np.ndarray], pairs: list) -> tuple[float, np.ndarray]:
-    """Seconds for all pairs, and the numbers."""
-    start = time.perf_counter()
-    found = np.stack([measure(*pair) for pair in pairs])
-    return time.perf_counter() - start, found
+def by_medpy(pairs: Sequence[Pair], n_classes: int) -> np.ndarray:
+    """The same as evaluation scripts of the field get them: five calls for every class."""
+    from medpy.metric import binary
+
+    functions = (binary.dc, binary.jc, binary.asd, binary.assd, binary.hd95)
+    return np.array(
+        [
+            [[f(pred == c, truth == c) for f in functions] for c in range(1, n_classes)]
+            for pred, truth in pairs
+        ]
+    )
 
 
-def main() -> int:
-    """Print one line per set of masks and reference."""
-    try:
-        from medpy.metric import binary
-    except ImportError:
-        print("medpy is not installed: pip install 'dacl[oracle]'", file=sys.stderr)
-        return 1
-
-    def medpy_all(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        rows = []
-        for label in range(1, len(CLASSES)):
-            p, t = pred == label, truth == label
-            distances = [
-                f(p, t, spacing)
-                for spacing in (None, SPACING_MM)
-                for f in (binary.asd, binary.assd, binary.hd95)
-            ]
-            rows.append([binary.dc(p, t), binary.jc(p, t), *distances])
-        return np.array(rows)
-
-    def medpy_ssl4mis(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        functions = (binary.dc, binary.jc, binary.asd, binary.hd95)
-        masks = [(pred == label, truth == label) for label in range(1, len(CLASSES))]
-        return np.array([[f(p, t) for f in functions] for p, t in masks])
-
+def run(bench: Bench) -> None:
+    """Hearts, scattered predictions, an abdomen; then growth with classes and with the volume."""
+    medpy = _has_medpy(bench)
     rng = np.random.default_rng(0)
-    truths = [heart(rng) for _ in range(N_VOLUMES)]
-    scattered = [
-        np.where(rng.random(SHAPE) < 0.01, rng.integers(1, 4, SHAPE), 0).astype(np.uint8)
-        for _ in range(2)
-    ]
-    sets = {
-        f"{N_VOLUMES} hearts": [(prediction(truth, rng), truth) for truth in truths],
-        "2 scattered": list(zip(scattered, truths, strict=False)),
-    }
-    ours(*sets["2 scattered"][0])  # loads what is loaded on first use
-    for name, pairs in sets.items():
-        seconds, found = timed(ours, pairs)
-        print(f"{name}: dacl, all 8 numbers per mask: {seconds:.2f} s")
-        for what, measure in (
-            ("medpy, the same 8 numbers", medpy_all),
-            ("medpy, Dice JC ASD HD95 in voxels", medpy_ssl4mis),
-        ):
-            reference_seconds, reference = timed(measure, pairs)
-            line = f"{what}: {reference_seconds:.2f} s, {reference_seconds / seconds:.1f} x dacl"
-            if reference.shape == found.shape:
-                line += f", largest difference {np.abs(reference - found).max():.1e}"
-            print(f"    {line}")
-    return 0
+    hearts, size = _hearts(bench, rng)
+    _beside_medpy(bench, "all metrics", size, hearts, 4, AtLeast(20), medpy=medpy)
+    shape = hearts[0][1].shape
+    wild = [(masks.scattered(rng, 4, truth.shape), truth) for _, truth in hearts[:2]]
+    _beside_medpy(
+        bench,
+        "scattered predictions",
+        f"2 volumes like {_text(shape)}",
+        wild,
+        4,
+        AtLeast(1.5),
+        medpy=medpy,
+    )
+    _abdomen(bench, medpy=medpy)
+    _growth(bench)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _hearts(bench: Bench, rng: np.random.Generator) -> tuple[list[Pair], str]:
+    truths = [] if bench.quick else acdc_validation_masks()
+    size = f"{len(truths)} validation volumes of ACDC"
+    if not truths:
+        shape = (5, 54, 64) if bench.quick else masks.HEART
+        truths = [masks.heart(rng, shape) for _ in range(2 if bench.quick else 20)]
+        size = f"{len(truths)} synthetic hearts {_text(shape)}"
+    return [(masks.prediction(truth, rng), truth) for truth in truths], size
+
+
+def _beside_medpy(
+    bench: Bench,
+    name: str,
+    size: str,
+    pairs: list[Pair],
+    n_classes: int,
+    target: AtLeast,
+    *,
+    medpy: bool,
+) -> None:
+    jobs: dict[str, Callable[[], np.ndarray]] = {"ours": lambda: ours(pairs, n_classes)}
+    note = ""
+    if medpy:
+        jobs["medpy"] = lambda: by_medpy(pairs, n_classes)
+        note = _difference(jobs["ours"](), jobs["medpy"]())
+    seconds = bench.interleave(jobs, rounds=3, warmup=0 if medpy else 1)
+    per = {"unit": "ms / volume", "per": len(pairs)}
+    if medpy:
+        bench.ratio(
+            name,
+            size,
+            seconds["ours"],
+            seconds["medpy"],
+            against=MEDPY,
+            target=target,
+            note=note,
+            **per,
+        )
+    else:
+        values = [s * 1e3 / len(pairs) for s in seconds["ours"]]
+        bench.figure(
+            name, size, values, unit="ms / volume", note="medpy is not installed: no ratio"
+        )
+
+
+def _abdomen(bench: Bench, *, medpy: bool) -> None:
+    shape = (24, 64, 64) if bench.quick else masks.ABDOMEN
+    n_classes = 14
+    pair = abdomen_pair(n_classes, shape)
+    voxels = np.bincount(pair[1].ravel())[1:]
+    size = f"{_text(shape)}, 13 organs of {voxels.min()} to {voxels.max()} voxels"
+    seconds = bench.interleave({"ours": lambda: ours([pair], n_classes)}, rounds=7)["ours"]
+    memory = bench.memory("benchmarks.metrics:abdomen_job", n_classes, shape)
+    both = {"memory_mb": memory.job_mb}
+    bench.figure("all metrics, time", size, seconds, unit="s", target=AtMost(1.2), **both)
+    bench.figure(
+        "all metrics, memory of the process",
+        size,
+        [memory.peak_mb],
+        unit="MB",
+        target=AtMost(1500),
+        **both,
+    )
+    if not medpy:
+        return
+
+    def measure() -> dict[str, list]:
+        found: list[np.ndarray] = []
+        taken = bench.interleave(
+            {"medpy": lambda: found.append(by_medpy([pair], n_classes))}, rounds=1, warmup=0
+        )
+        return {"seconds": taken["medpy"], "numbers": found[0].tolist()}
+
+    bench.say(f"medpy on {size}: minutes, unless it is cached")
+    kept, day = bench.cached("medpy abdomen", MEDPY, size, measure)
+    bench.ratio(
+        "all metrics",
+        size,
+        seconds,
+        kept["seconds"],
+        against=MEDPY,
+        target=AtLeast(250),
+        cached_on=day,
+        note=_difference(ours([pair], n_classes), np.array(kept["numbers"])),
+        **both,
+    )
+
+
+def _growth(bench: Bench) -> None:
+    side = 64 if bench.quick else 256
+    for n_classes in (4, 9, 14):
+        _grown(bench, "growth with classes", n_classes, (side * 3 // 8, side, side))
+    for side_now in (side // 2, side, 2 * side):
+        _grown(bench, "growth with the volume", 9, (side_now * 3 // 8, side_now, side_now))
+
+
+def _grown(bench: Bench, name: str, n_classes: int, shape: tuple[int, int, int]) -> None:
+    pair = abdomen_pair(n_classes, shape)
+    seconds = bench.interleave({"ours": lambda: ours([pair], n_classes)}, rounds=3)["ours"]
+    memory = bench.memory("benchmarks.metrics:abdomen_job", n_classes, shape)
+    bench.figure(
+        name, f"{n_classes} classes, {_text(shape)}", seconds, unit="s", memory_mb=memory.job_mb
+    )
+
+
+def abdomen_pair(n_classes: int, shape: Sequence[int]) -> Pair:
+    """A prediction and its reference, the same for the same arguments."""
+    rng = np.random.default_rng(1)
+    truth = masks.abdomen(rng, n_classes - 1, (shape[0], shape[1], shape[2]))
+    return masks.prediction(truth, rng), truth
+
+
+def abdomen_job(n_classes: int, shape: Sequence[int]) -> Callable[[], np.ndarray]:
+    """What a child process measures the memory of."""
+    pair = abdomen_pair(n_classes, shape)
+    return lambda: ours([pair], n_classes)
+
+
+def _difference(first: np.ndarray, second: np.ndarray) -> str:
+    return f"largest difference {np.abs(first - second).max():.3g}"
+
+
+def _has_medpy(bench: Bench) -> bool:
+    try:
+        import medpy  # noqa: F401
+    except ImportError:
+        bench.say("medpy is not installed, no ratios: pip install 'dacl[oracle]'")
+        return False
+    return True
+
+
+def _text(shape: Sequence[int]) -> str:
+    return " x ".join(str(n) for n in shape)
