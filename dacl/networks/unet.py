@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dacl.networks.dropout import Dropout
 from dacl.networks.output import NetworkOutput, SegmentationNetwork
 
 Upsampling = Literal["bilinear", "transposed"]
@@ -22,7 +23,7 @@ def _conv_block(channels_in: int, channels_out: int, dropout: float) -> nn.Seque
             nn.LeakyReLU(inplace=True),  # in place: a fifth less memory, same values
         ]
 
-    return nn.Sequential(*conv_norm(channels_in), nn.Dropout(dropout), *conv_norm(channels_out))
+    return nn.Sequential(*conv_norm(channels_in), Dropout(dropout), *conv_norm(channels_out))
 
 
 class _Up(nn.Module):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from dacl.networks.dropout import Dropout
 from dacl.networks.unet import UNet
 
 
@@ -28,7 +29,7 @@ def test_dropout_is_the_encoders_alone_and_rises_with_depth():
     network = UNet(1, 4)
 
     def rates(part):
-        return [m.p for m in part.modules() if isinstance(m, nn.Dropout)]
+        return [m.p for m in part.modules() if isinstance(m, Dropout)]
 
     assert rates(network.encoder) == [0.05, 0.1, 0.2, 0.3, 0.5]
     assert rates(network.decoder) == [0, 0, 0, 0]
