@@ -222,11 +222,12 @@ class Bench:
         )
 
     def memory(self, job: str, *args: Any) -> Memory:
-        """Peak memory of `job`, as `benchmarks.metrics:organs_job`, in a process of its own.
+        """Peak memory of `job`, as `benchmarks.metrics:abdomen_job`, in a process of its own.
 
         The function named makes everything ready and returns the callable that is measured; its arguments must be JSON.
+        Always under the default allocator: the other keeps what was freed, and memory would not be seen to be taken.
         """
-        return in_child(job, *args).memory
+        return in_child(job, *args, allocator="default").memory
 
     def under_both_allocators(
         self, name: str, size: str, job: str, *args: Any, rounds: int = 3, **more: Any
