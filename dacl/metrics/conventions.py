@@ -22,8 +22,9 @@ from jaxtyping import Integer
 from scipy.ndimage import find_objects
 
 from dacl.errors import DaclError
+from dacl.metrics.nearest import Spacing
 from dacl.metrics.overlap import confusion, dice_from_confusion, jaccard_from_confusion
-from dacl.metrics.surface import Spacing, surface_distances
+from dacl.metrics.surface import surface_distances
 
 Status = Literal["ok", "missed", "spurious", "undefined"]
 DISTANCES = ("asd_vox", "assd_vox", "hd95_vox", "asd_mm", "assd_mm", "hd95_mm")

@@ -16,15 +16,9 @@ Shape legend: Z slices, H rows, W columns, N surface voxels.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
-from scipy.ndimage import distance_transform_edt
-from scipy.spatial import cKDTree
+from jaxtyping import Bool
 
-Spacing = tuple[float, float, float]
-
-# A distance transform pays for every voxel of the box, a tree for every voxel it looks up, and
-# about this many times more (measured on cardiac and abdominal masks).
-BOX_VOXELS_PER_LOOKUP = 8
+from dacl.metrics.nearest import REACH, Spacing, nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +57,13 @@ def surface_distances(
     # Nothing outside the union's box is foreground, so cropping to it changes neither surface nor
     # distance: `surface` takes what lies beyond the crop as outside the mask, which it is.
     box = _bounding_box(pred_ZHW | truth_ZHW)
-    pred_surface, truth_surface = surface(pred_ZHW[box]), surface(truth_ZHW[box])
+    pred_surface, truth_surface = (
+        np.pad(surface(mask_ZHW[box]), REACH) for mask_ZHW in (pred_ZHW, truth_ZHW)
+    )
     return tuple(
         _summarize(
-            _directed(pred_surface, truth_surface, spacing),
-            _directed(truth_surface, pred_surface, spacing),
+            nearest(pred_surface, truth_surface, spacing),
+            nearest(truth_surface, pred_surface, spacing),
         )
         for spacing in spacings
     )
@@ -82,25 +78,10 @@ def _summarize(there_N: np.ndarray, back_N: np.ndarray) -> Distances:
     )
 
 
-def _directed(
-    source_ZHW: Bool[np.ndarray, "Z H W"], target_ZHW: Bool[np.ndarray, "Z H W"], spacing: Spacing
-) -> Float[np.ndarray, " N"]:
-    """Distance of every voxel of `source` to the nearest voxel of `target`."""
-    # Voxels that the two surfaces share are at distance 0 and need no look-up.
-    apart_N = ~target_ZHW[source_ZHW]
-    distances_N = np.zeros(apart_N.size)
-    n_lookups = int(apart_N.sum())
-    if n_lookups * BOX_VOXELS_PER_LOOKUP > source_ZHW.size:
-        distances_N[:] = distance_transform_edt(~target_ZHW, sampling=spacing)[source_ZHW]
-    elif n_lookups:
-        tree = cKDTree(np.argwhere(target_ZHW) * np.asarray(spacing))
-        distances_N[apart_N] = tree.query(np.argwhere(source_ZHW)[apart_N] * np.asarray(spacing))[0]
-    return distances_N
-
-
 def _bounding_box(mask_ZHW: np.ndarray) -> tuple[slice, ...]:
+    used_ZH, used_HW = mask_ZHW.any(axis=2), mask_ZHW.any(axis=0)
     box = []
-    for axis in range(3):
-        used = np.flatnonzero(mask_ZHW.any(axis=tuple({0, 1, 2} - {axis})))
-        box.append(slice(int(used[0]), int(used[-1]) + 1))
+    for used in (used_ZH.any(axis=1), used_HW.any(axis=1), used_HW.any(axis=0)):
+        at = np.flatnonzero(used)
+        box.append(slice(int(at[0]), int(at[-1]) + 1))
     return tuple(box)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dacl.metrics import surface
+from dacl.metrics import nearest, surface
 from dacl.metrics.surface import Distances, surface_distances
 
 ISOTROPIC = (1.0, 1.0, 1.0)
@@ -132,7 +132,7 @@ def as_list(found: Distances) -> list[float]:
 def test_equals_a_loop_over_all_pairs(
     name: str, spacing: tuple, lookup_price: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surface, "BOX_VOXELS_PER_LOOKUP", lookup_price)
+    monkeypatch.setattr(nearest, "BOX_VOXELS_PER_LOOKUP", lookup_price)
     (found,) = surface_distances(*PAIRS[name], (spacing,))
     want = distances_by_hand(name, spacing)
     np.testing.assert_allclose(as_list(found), want, rtol=0, atol=1e-9)
