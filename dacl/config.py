@@ -121,7 +121,7 @@ class ContrastConfig(_Frozen):
     """Reliability threshold of a pseudo-label, phi in Eq. 2 (paper: insensitive)."""
     projection_dim: Annotated[int, Field(ge=2)] = 64
     """Width D of the projection space."""
-    sample_cap: Annotated[int, Field(ge=16)] = 4096
+    sample_cap: Annotated[int, Field(ge=16)] = 1024
     """At most this many reliable pixels per class, network and step are scored."""
     max_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.06
     """Anchors and batch keys are each at most this share of a class's reliable pixels (of all, not only of the

@@ -56,7 +56,6 @@ THREE_D: dict[str, dict[str, Any]] = {
         "image": {"dims": 3, "patch_size": 128, "patch_depth": 64},
         "network": {"width": 32},
         "optim": {"batch_labeled": 2, "batch_unlabeled": 2},
-        "contrast": {"sample_cap": 2048},
     },
     # For a CPU: 3 mm, patches of 64x64x64, 1+1 of them, a V-Net of 8 channels.
     "small": {
@@ -69,7 +68,6 @@ THREE_D: dict[str, dict[str, Any]] = {
         },
         "network": {"width": 8},
         "optim": {"batch_labeled": 1, "batch_unlabeled": 1},
-        "contrast": {"sample_cap": 2048},
     },
 }
 """What a size changes where `image.dims` is 3."""

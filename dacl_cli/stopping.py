@@ -11,7 +11,7 @@ from dacl_cli import console
 
 @contextmanager
 def stop_on_signal(message: str) -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C or SIGTERM asks for a stop and says `message`; a second Ctrl-C interrupts at once.
+    """The first Ctrl-C or SIGTERM asks for a stop and says `message`, if any; a second Ctrl-C interrupts at once.
 
     A second SIGTERM is the same request once more: a scheduler sends it to every process, and a process to those that
     it started.
@@ -25,7 +25,8 @@ def stop_on_signal(message: str) -> Iterator[Callable[[], bool]]:
                 raise KeyboardInterrupt
             return
         asked = True
-        console.note(message, style="")
+        if message:
+            console.note(message, style="")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

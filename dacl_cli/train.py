@@ -15,9 +15,12 @@ from dacl_cli.stopping import stop_on_signal
 
 if TYPE_CHECKING:
     from dacl.config import Config
+    from dacl.ranks import Ranks
     from dacl.training.loop import Trainer
+    from dacl.training.report import Summary
 
 STOPPING = "stopping after this step; once more to stop at once without saving"
+TORCHRUN = "torchrun ... -m dacl_cli"
 
 
 def train(
@@ -83,6 +86,8 @@ def train(
     dacl train --labeled 4 --dims 3
 
     dacl train --resume runs/acdc-dacl-3labeled-seed0
+
+    torchrun --nproc-per-node 4 -m dacl_cli train --labeled 3
     """
     given = recipe.layer(
         labeled=labeled, labeled_cases=labeled_cases, labeled_order=labeled_order, dims=dims,
@@ -99,26 +104,39 @@ def train(
         import torch
 
         torch.set_num_threads(threads)
-    if resume is None:
-        trainer = _fresh(recipe.configuration(given, preset, config, set_), data, out, overwrite)
-    else:
-        from dacl.training.loop import Finished, Trainer
 
-        try:
-            trainer = Trainer.resume(resume, data)
-        except Finished as finished:
-            # What was asked for is there: a script that resumes until it succeeds ends.
-            if json_:
-                console.emit_json({"run_dir": resume, "finished": True})
+    from dacl.training.distributed import SaidByFirst, joined
+    from dacl.training.loop import Finished, Trainer
+
+    try:
+        with joined() as ranks:
+            if resume is None:
+                resolved = recipe.configuration(given, preset, config, set_)
+                trainer = _fresh(resolved, data, out, overwrite, ranks)
             else:
-                console.say(finished.message)
-                console.say(finished.hint)
-            return
-    _run(trainer, json_, threads)
+                trainer = Trainer.resume(resume, data, ranks)
+            summary = _run(trainer, shown=ranks.rank == 0)
+            if ranks.rank == 0:
+                _tell(summary, json_, threads, program="dacl" if ranks.world == 1 else TORCHRUN)
+    except SaidByFirst as error:
+        raise typer.Exit(0 if isinstance(error.__cause__, Finished) else 1) from error
+    except Finished as finished:
+        # What was asked for is there: a script that resumes until it succeeds ends.
+        if json_:
+            console.emit_json({"run_dir": resume, "finished": True})
+        else:
+            console.say(finished.message)
+            console.say(finished.hint)
+        return
+    if not summary.finished:
+        raise typer.Exit(130)
 
 
-def _fresh(config: Config, data: Path | None, out: Path | None, overwrite: bool) -> Trainer:
+def _fresh(
+    config: Config, data: Path | None, out: Path | None, overwrite: bool, ranks: Ranks
+) -> Trainer:
     from dacl.data.prepared import PreparedDataset
+    from dacl.training.distributed import on_first
     from dacl.training.loop import Trainer
 
     dataset = PreparedDataset.open(choose_dataset(data))
@@ -128,23 +146,32 @@ def _fresh(config: Config, data: Path | None, out: Path | None, overwrite: bool)
         or Path("runs")
         / f"{dataset.name}-{config.method}{three_d}-{config.labeled}labeled-seed{config.seed}"
     )
-    occupied = run_dir.exists() and any(run_dir.iterdir())
-    if occupied and not overwrite:
+    if not overwrite:
+        on_first(ranks, lambda: _require_free(run_dir))
+    trainer = Trainer(config, dataset, run_dir, ranks)
+    on_first(ranks, lambda: _remove_run(run_dir))  # only now that the new one can start
+    return trainer
+
+
+def _occupied(run_dir: Path) -> bool:
+    return run_dir.exists() and any(run_dir.iterdir())
+
+
+def _require_free(run_dir: Path) -> None:
+    if _occupied(run_dir):
         raise DaclError(
             f"{run_dir} exists already",
             f"go on with `dacl train --resume {run_dir}`, replace it with --overwrite, "
             "or name another --out",
         )
-    trainer = Trainer(config, dataset, run_dir)  # the old run goes only once the new one can start
-    if occupied:
-        _remove_run(run_dir)
-    return trainer
 
 
 def _remove_run(run_dir: Path) -> None:
-    """Delete a run, and nothing that is not one."""
+    """Delete a run if there is one, and nothing that is not one."""
     import shutil
 
+    if not _occupied(run_dir):
+        return
     if not (run_dir / "run.json").is_file():
         raise DaclError(
             f"{run_dir} is not the folder of a run; it is not overwritten", "name another --out"
@@ -152,22 +179,27 @@ def _remove_run(run_dir: Path) -> None:
     shutil.rmtree(run_dir)
 
 
-def _run(trainer: Trainer, as_json: bool, threads: int | None) -> None:
+def _run(trainer: Trainer, *, shown: bool) -> Summary:
+    """Train; `shown` on one of several ranks alone."""
     from dacl_cli.train_view import training_view
 
-    with stop_on_signal(STOPPING) as should_stop, training_view() as view:
-        summary = trainer.run(view, should_stop)
+    with stop_on_signal(STOPPING if shown else "") as should_stop, training_view(shown) as view:
+        return trainer.run(view, should_stop)
+
+
+def _tell(summary: Summary, as_json: bool, threads: int | None, program: str) -> None:
+    """How the run ended, and what comes next."""
     if as_json:
         console.emit_json(summary._asdict())
     if not summary.finished:
         console.note(f"stopped at step {summary.step}, saved", style="")
         same = f" --threads {threads}" if threads else ""  # other threads, other bits
-        line = f"go on with: dacl train --resume {summary.run_dir}{same}"
+        line = f"go on with: {program} train --resume {summary.run_dir}{same}"
         if as_json:
             console.note(line, style="")
         else:
             console.say(line)
-        raise typer.Exit(130)
+        return
     if as_json:
         return
     if summary.best:

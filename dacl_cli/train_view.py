@@ -71,7 +71,8 @@ class TrainingView:
             f"{plan.labeled_slices} slices; {unlabeled}; {plan.val_patients} validation patients",
             f"{field(image)}, {batch} {'patches' if image.dims == 3 else 'slices'} a step, "
             f"{optim.steps} steps; {plan.device}, "
-            f"{'bf16' if plan.bf16 else 'fp32'}, {plan.threads} threads",
+            f"{'bf16' if plan.bf16 else 'fp32'}, {plan.threads} threads"
+            + (f" on each of {plan.ranks} ranks" if plan.ranks > 1 else ""),
             f"about {duration(plan.estimated_seconds)}"
             + (f", going on from step {plan.start_step}" if plan.start_step else ""),
         ]
@@ -120,9 +121,9 @@ class TrainingView:
 
 
 @contextmanager
-def training_view() -> Iterator[TrainingView]:
-    """A view with a live bar on a terminal, with plain lines elsewhere."""
-    if not console.err.is_terminal:
+def training_view(bar: bool = True) -> Iterator[TrainingView]:
+    """A view with a live bar on a terminal (unless `bar` is false), with plain lines elsewhere."""
+    if not (bar and console.err.is_terminal):
         yield TrainingView(None)
         return
     from rich.progress import (
@@ -140,5 +141,5 @@ def training_view() -> Iterator[TrainingView]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[detail]}", markup=False),
     ]
-    with Progress(*columns, console=console.err) as bar:
-        yield TrainingView(bar)
+    with Progress(*columns, console=console.err) as live:
+        yield TrainingView(live)

@@ -237,7 +237,6 @@ def test_a_preset_has_other_sizes_in_3d_and_they_can_be_overridden():
     over = resolve("small+literal", {"image": {"dims": 3}}, {"network": {"width": 32}})
     assert over.network.width == 32
     assert over.contrast.unit == "class"
-    assert over.contrast.sample_cap == 2048
     assert resolve("small", deep.model_dump(mode="json")) == deep
 
 

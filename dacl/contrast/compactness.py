@@ -55,7 +55,8 @@ def labeled_compactness_and_density(
     classes_P = at_stride(labels, stride, features.ndim - 2).flatten()
     features_PF = features.movedim(1, -1).flatten(0, -2)
     member_CP = classes_P == torch.arange(1, n_classes, device=classes_P.device).unsqueeze(1)
-    drawn = random_members(member_CP, cap, generator)
+    score_P = torch.rand(len(classes_P), generator=generator, device=classes_P.device)
+    drawn = random_members(member_CP, cap, score_P)
     units_CMD = F.normalize(features_PF[drawn.index_CM].float(), dim=-1)
     density_CM = multiscale_density(
         units_CMD, units_CMD, drawn.valid_CM, scales, self_offset=0, valid_CM=drawn.valid_CM

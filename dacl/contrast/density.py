@@ -1,12 +1,13 @@
 """Eq. 3-5: the density of a feature is its mean cosine to its nearest neighbours, averaged over several scales."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dacl.contrast.selection import can_look
+
 ROWS = 1024  # units scored at a time: bounds the similarity block at ROWS x K per class
-# Rows and columns that a class is cut down to: in tiles every value is computed as in the padded block, to the bit.
-TILE = 128
+GROUP = 8  # columns that are compared by their largest first
 
 
 @torch.no_grad()
@@ -33,54 +34,90 @@ def multiscale_density(
     Returns:
         The mean over scales of the mean cosine to the k nearest; 0 for a class without neighbours.
     """
-    if units_CMD.device.type != "cpu":
-        return _padded(units_CMD, candidates_CKD, candidate_valid_CK, scales, self_offset)
-    # No device to wait for: every class at its own size. Of 13 organs in a patch one fills its row and most a tenth.
-    density_CM = units_CMD.new_zeros(units_CMD.shape[:2])
-    for c in range(len(units_CMD)):
-        rows = units_CMD.shape[1] if valid_CM is None else _extent(valid_CM[c])
-        columns = _extent(candidate_valid_CK[c])
-        if rows and columns:
-            density_CM[c : c + 1, :rows] = _padded(
-                units_CMD[c : c + 1, :rows],
-                candidates_CKD[c : c + 1, :columns],
-                candidate_valid_CK[c : c + 1, :columns],
-                scales,
-                self_offset,
-            )
+    classes, width = units_CMD.shape[:2]
+    own_M = None
+    if self_offset is not None:
+        own_M = torch.arange(self_offset, self_offset + width, device=units_CMD.device)
+    if not can_look(units_CMD):
+        return _nearest_means(units_CMD, candidates_CKD, candidate_valid_CK, own_M, scales)
+    # Every class at its own size: of 13 organs in a patch one fills its row and most a tenth.
+    if valid_CM is None:
+        valid_CM = candidate_valid_CK.new_ones(classes, width)
+    density_CM = units_CMD.new_zeros(classes, width)
+    for c in range(classes):
+        rows, columns = valid_CM[c].nonzero()[:, 0], candidate_valid_CK[c].nonzero()[:, 0]
+        own = None
+        if own_M is not None:  # where it went, or nowhere
+            places_K = torch.full_like(candidate_valid_CK[c], len(columns), dtype=torch.long)
+            places_K[columns] = torch.arange(len(columns))
+            own = places_K[own_M[rows]]
+        if len(rows) and len(columns):
+            density_CM[c, rows] = _nearest_means(
+                units_CMD[c : c + 1, rows], candidates_CKD[c : c + 1, columns], None, own, scales
+            )[0]
     return density_CM
 
 
-def _extent(valid_M: Bool[Tensor, "M"]) -> int:
-    """What to keep of a class's row: up to the last that is valid, in whole TILEs."""
-    places = valid_M.nonzero()
-    if not len(places):
-        return 0
-    return min(-(-(int(places[-1]) + 1) // TILE) * TILE, len(valid_M))
-
-
-def _padded(
-    units_CMD: Tensor,
-    candidates_CKD: Tensor,
-    candidate_valid_CK: Tensor,
+def _nearest_means(
+    units_CMD: Float[Tensor, "C M D"],
+    candidates_CKD: Float[Tensor, "C K D"],
+    valid_CK: Bool[Tensor, "C K"] | None,
+    own_M: Int[Tensor, "M"] | None,
     scales: tuple[int, ...],
-    self_offset: int | None,
 ) -> Float[Tensor, "C M"]:
-    available_C = candidate_valid_CK.sum(dim=1) - (0 if self_offset is None else 1)
+    """The densities of whole tensors.
+
+    Args:
+        units_CMD: as above.
+        candidates_CKD: as above.
+        valid_CK: which candidates exist; None: all.
+        own_M: the column where a unit itself stands, K where it stands in none; None: nowhere.
+        scales: as above.
+    """
+    classes, width, _ = units_CMD.shape
+    if valid_CK is None:
+        existing_C = torch.full((classes,), candidates_CKD.shape[1], device=units_CMD.device)
+    else:
+        existing_C = valid_CK.sum(dim=1)
+    available_C = existing_C - int(own_M is not None)
     largest = min(max(scales), candidates_CKD.shape[1])
     # one sorted top-k serves every scale: the k nearest are a prefix of the k_max nearest
     k_CZ = torch.stack([available_C.clamp(min=1, max=min(k, largest)) for k in scales], dim=1)
     blocks = []
-    for start in range(0, units_CMD.shape[1], ROWS):
+    for start in range(0, width, ROWS):
         block_CmD = units_CMD[:, start : start + ROWS]
         sim_CmK = block_CmD @ candidates_CKD.transpose(1, 2)
-        sim_CmK.masked_fill_(~candidate_valid_CK.unsqueeze(1), -torch.inf)
-        if self_offset is not None:
-            sim_CmK.diagonal(offset=self_offset + start, dim1=1, dim2=2).fill_(-torch.inf)
-        nearest = sim_CmK.topk(largest, dim=2, sorted=True).values
-        prefix_sums = nearest.cumsum(dim=2)
+        if valid_CK is not None:
+            sim_CmK.masked_fill_(~valid_CK.unsqueeze(1), -torch.inf)
+        if own_M is not None:
+            own_Cm1 = own_M[start : start + ROWS].expand(classes, -1).unsqueeze(2)
+            _erase(sim_CmK, own_Cm1)
+        prefix_sums = largest_sorted(sim_CmK, largest).cumsum(dim=2)
         index_CmZ = (k_CZ - 1).unsqueeze(1).expand(-1, block_CmD.shape[1], -1)
         means_CmZ = prefix_sums.gather(2, index_CmZ) / k_CZ.unsqueeze(1)
         blocks.append(means_CmZ.mean(dim=2))
-    density_CM = torch.cat(blocks, dim=1) if blocks else units_CMD.new_zeros(units_CMD.shape[:2])
+    density_CM = torch.cat(blocks, dim=1) if blocks else units_CMD.new_zeros(classes, width)
     return density_CM.masked_fill((available_C < 1).unsqueeze(1), 0.0)
+
+
+def _erase(sim_CMK: Float[Tensor, "C M K"], column_CM1: Int[Tensor, "C M 1"]) -> None:
+    """Make one column of each row -inf, in place; a column K that is none leaves the row alone."""
+    existing_CM1 = column_CM1.clamp(max=sim_CMK.shape[2] - 1)
+    kept_CM1 = sim_CMK.gather(2, existing_CM1)
+    erased_CM1 = kept_CM1.masked_fill(column_CM1 == existing_CM1, -torch.inf)
+    sim_CMK.scatter_(2, existing_CM1, erased_CM1)
+
+
+def largest_sorted(values_CMK: Float[Tensor, "C M K"], k: int) -> Float[Tensor, "C M k"]:
+    """The k largest of every row, largest first: `topk`, about twice as fast where K is much larger than k.
+
+    The k largest lie in the k groups with the largest maxima, so most of a row is looked at once.
+    """
+    groups = values_CMK.shape[2] // GROUP
+    if groups <= k:
+        return values_CMK.topk(k, dim=2).values
+    grouped_CMgG = values_CMK[:, :, : GROUP * groups].unflatten(2, (GROUP, groups))
+    best_CMk = grouped_CMgG.amax(dim=2).topk(k, dim=2, sorted=False).indices
+    kept_CMgk = grouped_CMgG.gather(3, best_CMk.unsqueeze(2).expand(-1, -1, GROUP, -1))
+    rest_CMr = values_CMK[:, :, GROUP * groups :]  # fewer than a group
+    return torch.cat([kept_CMgk.flatten(2), rest_CMr], dim=2).topk(k, dim=2).values

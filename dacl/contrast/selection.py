@@ -15,13 +15,22 @@ class Chosen(NamedTuple):
     valid_CM: Bool[Tensor, "C M"]
 
 
-def random_members(member_CP: Bool[Tensor, "C P"], cap: int, generator: torch.Generator) -> Chosen:
-    """At most `cap` of each row's members, uniformly without replacement, in random order, members in front."""
-    score_P = torch.rand(member_CP.shape[1], generator=generator, device=member_CP.device)
+def can_look(tensor: Tensor) -> bool:
+    """Whether reading a value costs nothing, so that shapes may follow from it: eager mode on the CPU.
+
+    Elsewhere shapes are fixed. A GPU would have to be waited for, and a compiled graph would be made anew.
+    """
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def random_members(member_CP: Bool[Tensor, "C P"], cap: int, score_P: Float[Tensor, "P"]) -> Chosen:
+    """At most `cap` of each row's members, those of highest score, in the order of their scores, members in front.
+
+    Scores uniform in [0, 1) make it a draw without replacement in random order.
+    """
     score_CP = torch.where(member_CP, score_P, -1.0)
     width = min(cap, member_CP.shape[1])
-    if member_CP.device.type == "cpu":
-        # no device to wait for: pad to the fullest class instead of to the cap
+    if can_look(member_CP):  # pad to the fullest class instead of to the cap
         width = min(width, max(1, int(member_CP.sum(dim=1).max())))
     top = score_CP.topk(width, dim=1, sorted=True)
     return Chosen(top.indices, top.values >= 0)
@@ -93,9 +102,12 @@ def negatives_from_anchors(
     background_GD: Float[Tensor, "G D"],
     background_valid_G: Bool[Tensor, "G"],
     count: int,
-    generator: torch.Generator,
+    score_T: Float[Tensor, "T"],
 ) -> Negatives:
-    """N_p- random members of the other classes' anchors and of reliable background, which has no anchors."""
+    """N_p- members of the other classes' anchors and of reliable background, which has no anchors.
+
+    Those of highest score are taken: T = C Q + G scores, of the anchors class by class and of the background.
+    """
     classes, queries, dim = anchors_CQD.shape
     device = anchors_CQD.device
     owner_T = torch.cat([
@@ -105,5 +117,5 @@ def negatives_from_anchors(
     valid_T = torch.cat([anchor_valid_CQ.reshape(-1), background_valid_G])
     pool_TD = torch.cat([anchors_CQD.reshape(-1, dim), background_GD]).detach()
     out_of_class_CT = valid_T & (owner_T != torch.arange(classes, device=device).unsqueeze(1))
-    chosen = random_members(out_of_class_CT, count, generator)
+    chosen = random_members(out_of_class_CT, count, score_T)
     return Negatives(pool_TD[chosen.index_CM], chosen.valid_CM)

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dacl.contrast.prototypes import masked_average_pool
-from dacl.contrast.selection import Chosen, random_members
+from dacl.contrast.draws import Draws
+from dacl.contrast.selection import Chosen, can_look, random_members
 
-Head = Callable[[Tensor], Tensor]
-"""The projection z: (P, F) -> (P, D)."""
+Head = Callable[[Tensor, Tensor | None], Tensor]
+"""The projection z: (P, F) -> (P, D), and which of the rows exist (None: all)."""
 
 
 class Units(NamedTuple):
@@ -31,7 +32,7 @@ def pixel_units(
     head: Head,
     features: Float[Tensor, "B F *S"],
     classes: Int[Tensor, "B *S"],
-    generator: torch.Generator,
+    draws: Draws,
     *,
     dim: int,
     n_classes: int,
@@ -45,7 +46,7 @@ def pixel_units(
         head: the projection z.
         features: decoder map.
         classes: class of every pixel, or UNRELIABLE.
-        generator: draws the pixels.
+        draws: scores of the pixels.
         dim: D.
         n_classes: N.
         cap: units per foreground class at most.
@@ -55,20 +56,15 @@ def pixel_units(
     features_PF = features.movedim(1, -1).flatten(0, -2)
     classes_P = classes.flatten()
     member_NP = classes_P == torch.arange(n_classes, device=classes_P.device).unsqueeze(1)
-    own = random_members(member_NP[1:], cap, generator)
+    own = random_members(member_NP[1:], cap, draws.pixel_P)
     pool = (classes_P >= 0) & ~member_NP[1:] if out_of_class else member_NP[:1]
-    other = random_members(pool, others, generator)
-
-    index_T = torch.cat([own.index_CM.flatten(), other.index_CM.flatten()])
+    other = random_members(pool, others, draws.other_P)
     valid_T = torch.cat([own.valid_CM.flatten(), other.valid_CM.flatten()])
-    drawn = valid_T.nonzero().squeeze(1)
-    units_TD = features_PF.new_zeros((len(index_T), dim), dtype=torch.float32)
-    if len(drawn) > 1:  # batch statistics need two
-        projected = F.normalize(head(features_PF[index_T[drawn]]), dim=-1)
-        units_TD = units_TD.index_copy(0, drawn, projected)
-    else:
-        units_TD = units_TD + features_PF[:0].sum()  # 0, with a graph
-        own, other = (Chosen(c.index_CM, torch.zeros_like(c.valid_CM)) for c in (own, other))
+    enough = valid_T.sum() >= 2  # batch statistics need two
+    own, other = (Chosen(c.index_CM, c.valid_CM & enough) for c in (own, other))
+
+    drawn_TF = features_PF[torch.cat([own.index_CM.flatten(), other.index_CM.flatten()])]
+    units_TD = _projected(head, drawn_TF, valid_T & enough, dim)
     own_TD, other_TD = units_TD.split([own.index_CM.numel(), other.index_CM.numel()])
     return Units(
         own_TD.unflatten(0, own.index_CM.shape),
@@ -77,6 +73,20 @@ def pixel_units(
         other_TD.unflatten(0, other.index_CM.shape).detach(),
         other.valid_CM,
     )
+
+
+def _projected(
+    head: Head, features_TF: Float[Tensor, "T F"], valid_T: Bool[Tensor, "T"], dim: int
+) -> Float[Tensor, "T D"]:
+    """Unit vectors of the valid rows, 0 for the others."""
+    if not can_look(features_TF):
+        units_TD = F.normalize(head(features_TF, valid_T), dim=-1)
+        return units_TD.masked_fill(~valid_T.unsqueeze(1), 0.0)
+    rows = valid_T.nonzero().squeeze(1)
+    units_TD = features_TF.new_zeros((len(features_TF), dim), dtype=torch.float32)
+    if not len(rows):
+        return units_TD + features_TF[:0].sum()  # 0, with a graph
+    return units_TD.index_copy(0, rows, F.normalize(head(features_TF[rows], None), dim=-1))
 
 
 def class_units(
@@ -89,7 +99,7 @@ def class_units(
 ) -> Units:
     """One vector per image and class (Eq. 2), of the projected map as the paper has it; arguments as `pixel_units`."""
     features_PF = features.movedim(1, -1).flatten(0, -2)
-    projected = head(features_PF).unflatten(0, classes.shape).movedim(-1, 1)
+    projected = head(features_PF, None).unflatten(0, classes.shape).movedim(-1, 1)
     pooled_NBD, present_NB = masked_average_pool(projected, classes, n_classes)
     units_NBD = F.normalize(pooled_NBD, dim=-1)
     if out_of_class:

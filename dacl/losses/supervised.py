@@ -8,10 +8,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from dacl.ranks import ALONE, Ranks
+
 SMOOTH = 1e-5
 
 
-def dice_loss(probs: Float[Tensor, "B N *S"], labels: Int[Tensor, "B *S"]) -> Float[Tensor, ""]:
+def dice_loss(
+    probs: Float[Tensor, "B N *S"], labels: Int[Tensor, "B *S"], ranks: Ranks = ALONE
+) -> Float[Tensor, ""]:
     """Mean over all N classes of 1 - (2 sum pq + s) / (sum p^2 + sum q^2 + s), sums over the whole batch.
 
     Range [0, 1]. The squared denominator and s = 1e-5 are SSL4MIS's; other repositories differ (methods 1.3).
@@ -21,13 +25,14 @@ def dice_loss(probs: Float[Tensor, "B N *S"], labels: Int[Tensor, "B *S"]) -> Fl
     overlap_N = (probs * truth).sum(dim=all_but_classes)
     # a one-hot map equals its square
     total_N = probs.square().sum(dim=all_but_classes) + truth.sum(dim=all_but_classes)
+    overlap_N, total_N = ranks.sum(overlap_N, total_N)  # a ratio of sums is no mean over images
     return (1 - (2 * overlap_N + SMOOTH) / (total_N + SMOOTH)).mean()
 
 
 def supervised_loss(
-    logits: Float[Tensor, "B N *S"], labels: Int[Tensor, "B *S"]
+    logits: Float[Tensor, "B N *S"], labels: Int[Tensor, "B *S"], ranks: Ranks = ALONE
 ) -> Float[Tensor, ""]:
-    """0.5 (CE + Dice) of one network on labelled images."""
+    """0.5 (CE + Dice) of one network on labelled images, which may be `ranks`' share of them."""
     log_probs = torch.log_softmax(logits.float(), dim=1)
     cross_entropy = F.nll_loss(log_probs, labels)
-    return 0.5 * (cross_entropy + dice_loss(log_probs.exp(), labels))
+    return 0.5 * (cross_entropy + dice_loss(log_probs.exp(), labels, ranks))

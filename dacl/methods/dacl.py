@@ -3,6 +3,8 @@
 Shape suffixes as in `dacl.contrast`.
 """
 
+import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -13,6 +15,7 @@ from dacl.config import Config, ContrastConfig
 from dacl.contrast.bank import ClassBank
 from dacl.contrast.compactness import compactness
 from dacl.contrast.density import multiscale_density
+from dacl.contrast.draws import Draws, draw
 from dacl.contrast.loss import anchor_losses, contrastive_loss, log_negative_mass
 from dacl.contrast.positiveness import log_positiveness
 from dacl.contrast.prototypes import at_stride, certain_classes, dropped_share, reliable_classes
@@ -27,7 +30,7 @@ from dacl.contrast.selection import (
 )
 from dacl.contrast.units import Units, class_units, pixel_units
 from dacl.losses.ramps import contrast_weight
-from dacl.methods.base import Batch, Terms
+from dacl.methods.base import Batch, Moment, Terms
 from dacl.methods.cps import Cps
 from dacl.networks.heads import ProjectionHead
 from dacl.networks.output import NetworkOutput, SegmentationNetwork
@@ -81,15 +84,29 @@ class DensityContrast(nn.Module):
         self.head = ProjectionHead(channels, config.projection_dim, generator)
         self.bank = bank or ClassBank(classes - 1, config.bank_size, config.projection_dim)
 
+    def draw(self, generator: torch.Generator, *, images: int, pixels: int) -> Draws:
+        """The random numbers of a step whose feature maps have `images` images and `pixels` pixels in all."""
+        config, by_pixel = self.config, self.config.unit == "pixel"
+        return draw(
+            generator,
+            pixels=pixels,
+            classes=self.classes - 1,
+            units=config.sample_cap if by_pixel else images,
+            others=config.background_negatives if by_pixel else images,
+            bank=self.bank.length,
+        )
+
     def forward(
         self,
         features: Float[Tensor, "B F *S"],
         classes: Int[Tensor, "B *S"],
-        generator: torch.Generator,
+        draws: Draws,
+        *,
+        measure: bool = True,
     ) -> ContrastTerm:
-        """The loss of this step against the bank as the last step left it."""
+        """The loss of this step against the bank as the last step left it; `measure`: with diagnostics."""
         config, bank = self.config, self.bank
-        chosen = self.select(features, classes, generator)
+        chosen = self.select(features, classes, draws)
         units, density_CM, anchors, keys, bank_keys, enough_C = chosen
         fixed_CMD = units.units_CMD.detach()
         centre_CD = class_centre(
@@ -99,7 +116,7 @@ class DensityContrast(nn.Module):
             torch.cat([keys.valid_CM, bank_keys.valid_CM], dim=1),
         )
         anchors_CQD = take(units.units_CMD, anchors.index_CM)  # the only units a gradient reaches
-        negatives = self._negatives(anchors_CQD, anchors.valid_CM, units, generator)
+        negatives = self._negatives(anchors_CQD, anchors.valid_CM, units, draws)
         cosine_CQ = (anchors_CQD * centre_CD.unsqueeze(1)).sum(dim=2)
         log_w_CQ = log_positiveness(cosine_CQ, anchors.valid_CM, config.tau_w)
         losses_CQ, weights_CQ = anchor_losses(
@@ -119,9 +136,14 @@ class DensityContrast(nn.Module):
         loss = contrastive_loss(losses_CQ, weights_CQ, active_C, config.reduction)
         # pixels stand in random order: the first are a random subset (of class vectors there are never so many)
         first = (slice(None), slice(config.bank_insert))
+        health: dict[str, Tensor] = {}
+        if measure:
+            health = self._diagnostics(
+                units, density_CM, anchors, keys, cosine_CQ, log_w_CQ, active_C
+            )
         return ContrastTerm(
             loss,
-            self._diagnostics(units, density_CM, anchors, keys, cosine_CQ, log_w_CQ, active_C),
+            health,
             (fixed_CMD[first], density_CM[first], units.valid_CM[first]),
         )
 
@@ -129,22 +151,22 @@ class DensityContrast(nn.Module):
         self,
         features: Float[Tensor, "B F *S"],
         classes: Int[Tensor, "B *S"],
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Selection:
         """The units of a batch, their densities, and what Eq. 6 and 7 choose of them and of the bank."""
-        units = self._units(features, classes, generator)
+        units = self._units(features, classes, draws)
         fixed_CMD = units.units_CMD.detach()
         candidates_CKD, candidate_valid_CK, self_offset = self._candidates(fixed_CMD, units)
         density_CM = multiscale_density(
             fixed_CMD, candidates_CKD, candidate_valid_CK, self.config.scales,
             self_offset=self_offset, valid_CM=units.valid_CM,
         )  # fmt: skip
-        anchors, keys = self._anchors_and_keys(density_CM, units, generator)
-        bank_keys = self._bank_keys(generator)
+        anchors, keys = self._anchors_and_keys(density_CM, units, draws)
+        bank_keys = self._bank_keys(draws)
         enough_C = self._enough_neighbours(candidate_valid_CK)
         return Selection(units, density_CM, anchors, keys, bank_keys, enough_C)
 
-    def _units(self, features: Tensor, classes: Tensor, generator: torch.Generator) -> Units:
+    def _units(self, features: Tensor, classes: Tensor, draws: Draws) -> Units:
         config, out_of_class = self.config, self.config.negatives_from == "pixels"
         if config.unit == "class":
             return class_units(
@@ -152,7 +174,7 @@ class DensityContrast(nn.Module):
                 n_classes=self.classes, out_of_class=out_of_class,
             )  # fmt: skip
         return pixel_units(
-            self.head, features, classes, generator,
+            self.head, features, classes, draws,
             dim=config.projection_dim, n_classes=self.classes, cap=config.sample_cap,
             others=config.negatives if out_of_class else config.background_negatives,
             out_of_class=out_of_class,
@@ -173,7 +195,7 @@ class DensityContrast(nn.Module):
         )
 
     def _anchors_and_keys(
-        self, density_CM: Tensor, units: Units, generator: torch.Generator
+        self, density_CM: Tensor, units: Units, draws: Draws
     ) -> tuple[Chosen, Chosen]:
         """Eq. 6 and the batch half of Eq. 7."""
         config = self.config
@@ -187,29 +209,29 @@ class DensityContrast(nn.Module):
             anchors_C, keys_C = ends_C.clamp(max=config.anchors), ends_C.clamp(max=key_cap)
         else:  # a batch holds a handful of class vectors: all are anchors, the denser half are keys
             anchors_C, keys_C = drawn_C, (drawn_C + 1) // 2
-        order_CM = self._order(density_CM, generator)
+        order_CM = self._order(density_CM, draws.unit_CM)
         return (
             sparse_end(order_CM, units.valid_CM, anchors_C, config.anchors),
             dense_end(order_CM, units.valid_CM, keys_C, key_cap),
         )
 
-    def _bank_keys(self, generator: torch.Generator) -> Chosen:
+    def _bank_keys(self, draws: Draws) -> Chosen:
         """The bank's half of Eq. 7, by the density each feature had when it was inserted."""
         valid_CL = self.bank.valid_CL
         half_C = valid_CL.sum(dim=1) // 2  # clipped, so that keys stay the dense part
         if self.config.keys_from == "batch":
             half_C = torch.zeros_like(half_C)
-        order_CL = self._order(self.bank.density_CL, generator)
+        order_CL = self._order(self.bank.density_CL, draws.bank_CL)
         return dense_end(order_CL, valid_CL, half_C, self.config.positives // 2)
 
-    def _order(self, density_CM: Tensor, generator: torch.Generator) -> Tensor:
+    def _order(self, density_CM: Tensor, chance_CM: Tensor) -> Tensor:
         """What anchors and keys are the two ends of: density, or chance for the plain contrast."""
         if self.config.sampling == "density":
             return density_CM
-        return torch.rand(density_CM.shape, generator=generator, device=density_CM.device)
+        return chance_CM[:, : density_CM.shape[1]]
 
     def _negatives(
-        self, anchors_CQD: Tensor, anchor_valid_CQ: Tensor, units: Units, generator: torch.Generator
+        self, anchors_CQD: Tensor, anchor_valid_CQ: Tensor, units: Units, draws: Draws
     ) -> Negatives:
         if self.config.negatives_from == "pixels":
             return Negatives(units.others_XRD, units.other_valid_XR)
@@ -219,7 +241,7 @@ class DensityContrast(nn.Module):
             units.others_XRD[0],
             units.other_valid_XR[0],
             self.config.negatives,
-            generator,
+            draws.negative_T[: anchor_valid_CQ.numel() + units.other_valid_XR.shape[1]],
         )
 
     def _enough_neighbours(self, candidate_valid_CK: Tensor) -> Bool[Tensor, "C"]:
@@ -276,30 +298,51 @@ class Dacl(Cps):
             shared = contrast.bank if config.contrast.bank == "shared" else None
         self._insertions: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def losses(self, batch: Batch, step: int) -> Terms:
+    def weights(self, step: int) -> dict[str, float]:
+        """lambda_cross and lambda_CL(t)."""
+        config = self.config.contrast
+        return super().weights(step) | {
+            "contrast": contrast_weight(
+                step, self.config.optim.steps, ceiling=config.weight,
+                warmup_fraction=config.warmup_fraction, schedule=config.schedule,
+            )
+        }  # fmt: skip
+
+    def moment(self, batch: Batch, step: int) -> Moment:
+        """With the draws of both contrasts, each from a stream of its own."""
+        draws = {}
+        images, _, *size = batch.images.shape
+        for name, contrast in self.contrast.items():
+            network = self.networks[name]
+            assert isinstance(contrast, DensityContrast) and isinstance(
+                network, SegmentationNetwork
+            )
+            generator = stream(self.config.seed, "contrast", name, step, device=batch.images.device)
+            pixels = images * math.prod(-(-side // network.feature_stride) for side in size)
+            draws[name] = contrast.draw(generator, images=images, pixels=pixels)
+        return replace(super().moment(batch, step), draws=draws)
+
+    def terms(self, batch: Batch, moment: Moment) -> Terms:
         """Eq. 1."""
         outputs = self.forward_networks(batch.images)
-        terms = self.co_training(outputs, batch, step)
-        config, steps = self.config.contrast, self.config.optim.steps
-        weight = contrast_weight(
-            step, steps,
-            ceiling=config.weight, warmup_fraction=config.warmup_fraction, schedule=config.schedule,
-        )  # fmt: skip
+        terms = self.co_training(outputs, batch, moment)
+        idle = "contrast" in moment.idle
         results: dict[str, ContrastTerm] = {}
-        with torch.set_grad_enabled(weight > 0):  # without weight the bank fills, nothing else
+        with torch.set_grad_enabled(not idle):  # without weight the bank fills, nothing else
             for name in self.network_names:
-                features = outputs[name].features
-                classes = self.reliable(name, outputs, batch, step)
-                generator = stream(self.config.seed, "contrast", name, step, device=features.device)
-                results[name] = self.contrast[name](features, classes, generator)
+                results[name] = self.contrast[name](
+                    outputs[name].features,
+                    self.reliable(name, outputs, batch, moment.step),
+                    moment.draws[name],
+                    measure=moment.logged,
+                )
         self._insertions = {name: result.insertion for name, result in results.items()}
         contrast = torch.stack([result.loss for result in results.values()]).mean()
-        weighted = weight * contrast
+        weighted = moment.weights["contrast"] * contrast
         return Terms(
-            total=terms.total + weighted if weight > 0 else terms.total,
+            total=terms.total if idle else terms.total + weighted,
             parts=terms.parts | {"contrast": contrast.detach()},
-            weights=terms.weights | {"contrast": weight},
-            diagnostics=self._health(outputs, terms, results, weighted) if self.logs(step) else {},
+            diagnostics=self._health(outputs, terms, results, weighted) if moment.logged else {},
         )
 
     @torch.no_grad()
@@ -338,8 +381,6 @@ class Dacl(Cps):
         each = [result.diagnostics for result in results.values()]
         means = {key: torch.stack([found[key] for found in each]).nanmean(dim=0) for key in each[0]}
         features = [output.features for output in outputs.values()]
-        if self.config.compile:  # a compiled backward frees its buffers and cannot run twice
-            weighted = weighted.detach()
         share = _gradient_share(weighted, terms.total, features)
         return terms.diagnostics | means | {"gradient_share": share}
 

@@ -13,8 +13,8 @@ LEVELS = 1 << 16  # what 16 bits can say
 class Dropout(nn.Module):
     """In training every element is 0 with probability `p` and otherwise divided by the probability of staying.
 
-    On the CPU `p` is rounded to a multiple of 2^-16, and the scale is that of the rounded `p`: the mean of the output is
-    the input. All draws come from PyTorch's default generator.
+    On the CPU `p` is rounded to a multiple of 2^-16, and the scale is that of the rounded `p`: the mean of the output
+    is the input. All draws come from PyTorch's default generator.
 
     Args:
         p: probability in [0, 1).

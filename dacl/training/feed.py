@@ -1,16 +1,19 @@
 """What a step sees: labelled and unlabelled slices, or patches of volumes, drawn and augmented."""
 
+from dataclasses import fields
+
 import torch
 from torch import Tensor
 
 from dacl.config import Config
-from dacl.data.augment import draw_placements
+from dacl.data.augment import Placement, draw_placements
 from dacl.data.crops import draw_crops
 from dacl.data.pool import SlicePool
 from dacl.data.prepared import PreparedDataset
 from dacl.data.sampler import ShuffledStream
 from dacl.data.volume_pool import VolumePool
 from dacl.methods.base import Batch
+from dacl.ranks import ALONE, Ranks
 
 
 class Feed:
@@ -21,13 +24,20 @@ class Feed:
         dataset: the prepared data.
         device: where the pixels stay and the batches appear.
         unlabeled: whether the method wants unlabelled images.
+        ranks: among whom every batch is shared out: together they see the batch of one process.
 
     Raises:
-        DaclError: `config.labeled` does not fit the split, or a case cannot be read.
+        DaclError: `config.labeled` does not fit the split, a case cannot be read, or the ranks cannot share a batch.
     """
 
     def __init__(
-        self, config: Config, dataset: PreparedDataset, device: torch.device, *, unlabeled: bool
+        self,
+        config: Config,
+        dataset: PreparedDataset,
+        device: torch.device,
+        *,
+        unlabeled: bool,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.seed = config.seed
         self.labeled_patients = dataset.labeled(
@@ -43,6 +53,7 @@ class Feed:
 
         optim, image = config.optim, config.image
         self.mirror = image.mirror
+        self._share = {"labeled": ranks.share(optim.batch_labeled, "labelled images of a batch")}
         pool = VolumePool if image.dims == 3 else SlicePool
         self.labeled = pool(dataset, self.labeled_cases, image, labels=True, device=device)
         self._labeled_order = ShuffledStream(
@@ -50,6 +61,9 @@ class Feed:
         )
         self.unlabeled: SlicePool | VolumePool | None = None
         if self.unlabeled_cases:
+            self._share["unlabeled"] = ranks.share(
+                optim.batch_unlabeled, "unlabelled images of a batch"
+            )
             self.unlabeled = pool(dataset, self.unlabeled_cases, image, labels=False, device=device)
             self._unlabeled_order = ShuffledStream(
                 len(self.unlabeled), optim.batch_unlabeled, self.seed, "unlabeled"
@@ -67,8 +81,10 @@ class Feed:
     def _patches(
         self, pool: SlicePool | VolumePool, order: ShuffledStream, name: str, step: int
     ) -> tuple[Tensor, Tensor | None]:
-        index = order.at(step)
+        index, mine = order.at(step), self._share[name]
         draw = (len(index), self.seed, "augment", name, step)
         if isinstance(pool, VolumePool):
-            return pool.patches(index, draw_crops(*draw, mirror=self.mirror))
-        return pool.patches(index, draw_placements(*draw, mirror=self.mirror))
+            return pool.patches(index[mine], draw_crops(*draw, mirror=self.mirror)[mine])
+        drawn = draw_placements(*draw, mirror=self.mirror)
+        placed = Placement(*(getattr(drawn, field.name)[mine] for field in fields(drawn)))
+        return pool.patches(index[mine], placed)

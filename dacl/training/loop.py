@@ -3,37 +3,32 @@
 A run is a folder: run.json, config.toml, metrics.jsonl, progress.png, latest.pt, best.pt. Every random draw is either
 a function of (seed, purpose, step) or lies in the torch states that the checkpoint holds, so that on the CPU a run
 killed at any moment and resumed ends with the same bits as one left alone.
+
+Several ranks walk this loop together, each on its share of the batch; the first alone writes (`distributed`).
 """
 
-import copy
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dacl import protocol
-from dacl.config import Config, config_hash, resolve
-from dacl.config_text import to_toml
+from dacl.config import Config, resolve
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods import METHODS
-from dacl.training import checkpoint
-from dacl.training.device import (
-    device_name,
-    peak_memory_mb,
-    pick_device,
-    precision_name,
-    use_bf16,
-)
+from dacl.ranks import ALONE, Ranks
+from dacl.training import checkpoint, distributed
+from dacl.training.device import device_name, peak_memory_mb, precision_name, use_bf16
+from dacl.training.estimate import estimated_seconds
 from dacl.training.feed import Feed
+from dacl.training.folder import begin_folder
 from dacl.training.health import Watch
-from dacl.training.journal import Journal, require_tensorboard
+from dacl.training.journal import require_tensorboard
 from dacl.training.records import Record, train_record, val_record, warning_record
 from dacl.training.report import Listener, Plan, Summary
 from dacl.training.schedule import poly_lr, set_lr
@@ -55,9 +50,10 @@ class Trainer:
         config: what to run.
         dataset: the prepared data.
         run_dir: where the run is written; created by `run`.
+        ranks: the processes that train it together.
 
     Raises:
-        DaclError: the data cannot serve the request, or the device is absent.
+        DaclError: the data cannot serve the request, the batch the ranks, or the device is absent.
     """
 
     def __init__(
@@ -65,15 +61,18 @@ class Trainer:
         config: Config,
         dataset: PreparedDataset,
         run_dir: Path,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.config, self.dataset, self.run_dir = config, dataset, run_dir
-        self.device = pick_device(config.device)
+        self.config, self.dataset, self.run_dir, self.ranks = config, dataset, run_dir, ranks
+        self.device = distributed.device_of(ranks, config.device)
         # On a GPU some operations have no deterministic form, or a slow one.
         torch.use_deterministic_algorithms(self.device.type == "cpu")
         if config.journal.tensorboard:
             require_tensorboard()
         method_class = METHODS[config.method]
-        self.feed = Feed(config, dataset, self.device, unlabeled=method_class.uses_unlabeled)
+        self.feed = Feed(
+            config, dataset, self.device, unlabeled=method_class.uses_unlabeled, ranks=ranks
+        )
         self._data_facts = checkpoint.data_facts(dataset)
         self.val_cases = [case for case in dataset.cases(dataset.split.val) if case.has_label]
 
@@ -81,6 +80,8 @@ class Trainer:
             config, channels=len(dataset.channels), classes=len(dataset.class_names)
         ).to(self.device)
         self.method.bf16 = use_bf16(config.precision, self.device)
+        self.method.ranks = ranks
+        self.notes = distributed.join_statistics(self.method, ranks, self.device)
         if config.compile:
             for network in self.method.networks.values():
                 network.compile()
@@ -95,10 +96,11 @@ class Trainer:
         self._rng: dict[str, Tensor] | None = None
         self.best: dict[str, Any] | None = None
         self._since_log: list[Tensor] = []
-        self.notes: list[str] = []
 
     @classmethod
-    def resume(cls, run_dir: Path, dataset_root: Path | None = None) -> "Trainer":
+    def resume(
+        cls, run_dir: Path, dataset_root: Path | None = None, ranks: Ranks = ALONE
+    ) -> "Trainer":
         """Go on from a run's latest.pt.
 
         Raises:
@@ -117,7 +119,7 @@ class Trainer:
                 f"{run_dir} is finished: {step} of {config.optim.steps} steps",
                 f"evaluate it: dacl evaluate {run_dir}",
             )
-        trainer = cls(config, checkpoint.open_data(meta, path, dataset_root), run_dir)
+        trainer = cls(config, checkpoint.open_data(meta, path, dataset_root), run_dir, ranks)
         with checkpoint.complete(path):
             trainer._restore(state)
         return trainer
@@ -125,6 +127,8 @@ class Trainer:
     def run(self, listener: Listener, should_stop: Callable[[], bool] = lambda: False) -> Summary:
         """Train to the end, or until `should_stop` answers true between two steps; either way latest.pt is written."""
         every, total = self.config.journal, self.config.optim.steps
+        listener = distributed.listener_of(self.ranks, listener)
+        distributed.require_same(self.ranks, **self._facts())
         self._open_folder()
         listener.planned(self.plan())
         self._seed_torch()
@@ -139,7 +143,7 @@ class Trainer:
                 self._warn(record, listener)
             if self.val_cases and (self.step % every.validate_every == 0 or last):
                 self._validate(listener)
-            stop = should_stop()
+            stop = distributed.any_of(self.ranks, should_stop())
             if self.step % every.checkpoint_every == 0 or last or stop:
                 self._save("latest")
             if stop:
@@ -152,16 +156,20 @@ class Trainer:
         terms = self.method.losses(self.feed.batch(self.step), self.step)
         self.optimizer.zero_grad(set_to_none=True)
         terms.total.backward()
+        distributed.average_gradients(self.ranks, self.method.parameters())
         self.optimizer.step()
         self.method.after_step(self.step)
         self._terms = terms
-        self._since_log.append(torch.stack([terms.total.detach(), *terms.parts.values()]))
+        losses = torch.stack([terms.total.detach(), *terms.parts.values()])
+        self._since_log.append(self.ranks.mean(losses))
         self.step += 1
 
     def _log(self) -> Record:
         means = self._checked_losses().mean(dim=0).tolist()
         lr = poly_lr(self.step - 1, self.config.optim)
-        record = train_record(self.step, means, self._terms, lr, self.dataset.class_names[1:])
+        weights = self.method.weights(self.step - 1)
+        names = self.dataset.class_names[1:]
+        record = train_record(self.step, means, self._terms, weights, lr, names)
         self._since_log = []
         return self._written(record)
 
@@ -211,7 +219,8 @@ class Trainer:
 
     def _validate(self, listener: Listener) -> None:
         self._checked_losses()
-        found = validate(self.method, self.dataset, self.val_cases, self.device)
+        judge = partial(validate, self.method, self.dataset, self.val_cases, self.device)
+        found = distributed.on_first(self.ranks, judge)
         record = self._written(val_record(self.step, found, self.dataset.class_names[1:]))
         listener.validated(record)
         self._warn(
@@ -233,41 +242,18 @@ class Trainer:
             device=device_name(self.device),
             bf16=self.method.bf16,
             threads=torch.get_num_threads(),
+            ranks=self.ranks.world,
             labeled_volumes=len(self.feed.labeled_cases),
             labeled_slices=_slices(self.feed.labeled_cases),
             unlabeled_patients=len(self.feed.unlabeled_patients),
             unlabeled_slices=_slices(self.feed.unlabeled_cases),
             val_patients=len({case.patient for case in self.val_cases}),
             start_step=self.step,
-            estimated_seconds=self._estimate_seconds(),
+            estimated_seconds=estimated_seconds(
+                self.method, self.feed, self.dataset, self.val_cases, self.device, self.step
+            ),
             notes=tuple(self.notes),
         )
-
-    def _estimate_seconds(self) -> float:
-        """Median time of three steps on a copy and the time of one validation volume, scaled to what is left."""
-        method = copy.deepcopy(self.method)
-        cuda = [self.device] if self.device.type == "cuda" else []
-        total = self.config.optim.steps
-        seconds = []
-        with torch.random.fork_rng(devices=cuda):
-            for _ in range(4):
-                start = time.perf_counter()
-                loss = method.losses(self.feed.batch(self.step), total - 1).total
-                loss.backward()
-                loss.item()
-                seconds.append(time.perf_counter() - start)
-        step_seconds = median(seconds[1:])  # the first one allocates
-        val_seconds = 0.0
-        if self.val_cases:
-            case = self.val_cases[0]
-            start = time.perf_counter()
-            validate(method, self.dataset, [case], self.device)
-            share = _slices(self.val_cases) / case.shape_ZHW[0]
-            val_seconds = (time.perf_counter() - start) * share
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)  # the copy is not the run
-        left = total - self.step
-        return left * step_seconds + left / self.config.journal.validate_every * val_seconds
 
     def _wall(self) -> dict[str, float]:
         start, step = self._clock
@@ -284,6 +270,16 @@ class Trainer:
             "device": device_name(self.device),
             "precision": precision_name(self.method.bf16, self.device),
             "threads": torch.get_num_threads(),
+            "ranks": self.ranks.world,
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        """What ranks that train together have in common."""
+        return {
+            "configuration": self.config.model_dump(mode="json"),
+            "data": (self.dataset.fingerprint, self.dataset.split.hash),
+            "step to begin with": self.step,
+            "precision": self._machine()["precision"],
         }
 
     def meta(self) -> checkpoint.RunMeta:
@@ -305,31 +301,20 @@ class Trainer:
         )
 
     def _open_folder(self) -> None:
-        """Write run.json and config.toml, or cut the journal back to the checkpoint of a resumed run."""
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        self.journal = Journal(
-            self.run_dir, tensorboard=self.config.journal.tensorboard, purge_step=self.step
+        """Begin the run's folder, or cut the journal back to the checkpoint of a resumed run."""
+        if self.step == 0:
+            begin = partial(begin_folder, self.run_dir, self.config, self.meta(), self._machine())
+            distributed.on_first(self.ranks, begin)
+        self.journal = distributed.journal_of(
+            self.ranks,
+            self.run_dir,
+            tensorboard=self.config.journal.tensorboard,
+            purge_step=self.step,
         )
         self._watch = Watch(self.config, unlabeled=self.feed.unlabeled is not None)
         if self.step > 0:
             self.journal.cut(self.step)
             self._watch.replay(self.journal.records())
-            return
-        provenance = protocol.provenance(
-            method=self.config.method,
-            preset=self.config.preset,
-            seed=self.config.seed,
-            config_hash=config_hash(self.config),
-            **self._machine(),
-        )
-        run = {
-            "provenance": provenance,
-            "data": checkpoint.pack_meta(self.meta()),
-            "config": self.config.model_dump(mode="json"),
-        }
-        (self.run_dir / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-        (self.run_dir / "config.toml").write_text(to_toml(self.config), encoding="utf-8")
-        (self.run_dir / "metrics.jsonl").write_text("", encoding="utf-8")
 
     def _save(self, name: str) -> None:
         self._checked_losses()  # a checkpoint is never newer than a NaN
@@ -349,6 +334,7 @@ class Trainer:
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rng": rng,
+            "rng_of_others": distributed.gathered(self.ranks, rng)[1:],
             "since_log": [losses.cpu() for losses in self._since_log],
             "best": self.best,
             "config": self.config.model_dump(mode="json"),
@@ -356,11 +342,13 @@ class Trainer:
             "machine": self._machine(),
             "rule": name,
         }
-        checkpoint.save(self.run_dir / f"{name}.pt", state)
+        distributed.on_first(
+            self.ranks, partial(checkpoint.save, self.run_dir / f"{name}.pt", state)
+        )
 
     def _seed_torch(self) -> None:
         """Torch's own stream, which dropout alone consumes: from the seed, or where the checkpoint left it."""
-        torch.manual_seed(self.config.seed)
+        torch.manual_seed(distributed.seed_of(self.ranks, self.config.seed, self.step))
         if self._rng is not None:
             torch.set_rng_state(self._rng["cpu"])
             if self.device.type == "cuda" and "cuda" in self._rng:
@@ -369,13 +357,16 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self._rng = {name: torch.ByteTensor(stream) for name, stream in state["rng"].items()}
+        streams = [state["rng"], *state.get("rng_of_others", [])]
+        if self.ranks.rank < len(streams):
+            own = streams[self.ranks.rank]
+            self._rng = {name: torch.ByteTensor(stream) for name, stream in own.items()}
         self.step, self.best = state["step"], state["best"]
         self._since_log = [losses.to(self.device) for losses in state["since_log"]]
         machine = self._machine()
         self.notes += [
             f"{key}: the run began with {before} and goes on with {machine[key]}; not the same bits"
-            for key, before in state["machine"].items()
+            for key, before in ({"ranks": 1} | state["machine"]).items()
             if machine[key] != before
         ]
 

@@ -13,7 +13,12 @@ Record = dict[str, Any]
 
 
 def train_record(
-    step: int, mean_losses: Sequence[float], terms: Terms, lr: float, class_names: Sequence[str]
+    step: int,
+    mean_losses: Sequence[float],
+    terms: Terms,
+    weights: dict[str, float],
+    lr: float,
+    class_names: Sequence[str],
 ) -> Record:
     """Losses (total, then parts) as means since the last record; weights and diagnostics of the last step."""
     return {
@@ -21,7 +26,7 @@ def train_record(
         "step": step,
         "loss": mean_losses[0],
         "parts": dict(zip(terms.parts, mean_losses[1:], strict=True)),
-        "weights": terms.weights,
+        "weights": weights,
         "lr": lr,
         "diagnostics": {
             key: _by_class(values, class_names) for key, values in terms.diagnostics.items()

@@ -17,6 +17,7 @@ class Plan(NamedTuple):
     device: str
     bf16: bool
     threads: int
+    ranks: int
     labeled_volumes: int
     labeled_slices: int
     unlabeled_patients: int

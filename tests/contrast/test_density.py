@@ -111,16 +111,34 @@ def test_no_gradient_flows_through_it():
 
 
 @pytest.mark.parametrize("self_offset", [None, 300])
-def test_classes_at_their_own_size_get_the_bits_of_the_padded_block(self_offset):
+def test_fixed_shapes_give_the_densities_of_classes_at_their_own_size(self_offset):
     """13 organs, most of them small, one absent, and a bank that not every class has filled."""
     sizes, filled = [1100, 0, 1, 40, 128, 129, 700, *[25] * 6], [300, 300, 0, 12, *[300] * 9]
     units, bank = unit_rows(0, 13, 1100, 64), unit_rows(1, 13, 300, 64)
     valid = torch.arange(1100) < torch.tensor(sizes)[:, None]
+    valid = valid[:, torch.randperm(1100, generator=torch.Generator().manual_seed(0))]
     bank_valid = torch.arange(300) < torch.tensor(filled)[:, None]
     candidates, there = torch.cat([bank, units], dim=1), torch.cat([bank_valid, valid], dim=1)
-    options = {"scales": (8, 16, 32), "self_offset": self_offset}
-    whole = module._padded(units, candidates, there, **options)
-    own = multiscale_density(units, candidates, there, **options, valid_CM=valid)
-    assert torch.equal(own[valid], whole[valid])
-    computed = [0, *np.cumsum([-(-m // module.TILE) * module.TILE for m in sizes])][-1]
-    assert int((own != 0).sum()) <= computed < valid.numel() / 4, "the padding is left out"
+    scales = (8, 16, 32)
+    own_M = None if self_offset is None else torch.arange(300, 1400)
+    fixed = module._nearest_means(units, candidates, there, own_M, scales)
+    own = multiscale_density(
+        units, candidates, there, scales, self_offset=self_offset, valid_CM=valid
+    )
+    torch.testing.assert_close(own[valid], fixed[valid], rtol=0, atol=1e-6)
+    assert not own[~valid].any(), "the padding is left out"
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    columns=st.integers(1, 200),
+    k=st.integers(1, 20),
+    steps=st.integers(1, 6),
+)
+def test_the_largest_are_those_of_topk(seed, columns, k, steps):
+    """Also where many are equal, and where fewer exist than are asked for."""
+    k = min(k, columns)
+    values = torch.randn(2, 3, columns, generator=torch.Generator().manual_seed(seed))
+    values = (values * steps).round() / steps
+    values[0, 0, : columns // 2] = -torch.inf
+    assert torch.equal(module.largest_sorted(values, k), values.topk(k, dim=2).values)

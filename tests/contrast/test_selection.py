@@ -21,6 +21,10 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def scores(member, source):
+    return torch.rand(member.shape[1], generator=source)
+
+
 def drawn(chosen, n=0):
     return chosen.index_CM[n, chosen.valid_CM[n]].tolist()
 
@@ -28,7 +32,7 @@ def drawn(chosen, n=0):
 @given(seed=st.integers(0, 10_000), cap=st.integers(1, 12), size=st.integers(1, 20))
 def test_random_members_are_members_once_each(seed, cap, size):
     member = torch.rand(3, size, generator=generator(seed)) < 0.5
-    chosen = random_members(member, cap, generator(seed + 1))
+    chosen = random_members(member, cap, scores(member, generator(seed + 1)))
     for n in range(3):
         indices = drawn(chosen, n)
         assert len(set(indices)) == len(indices) == min(cap, int(member[n].sum()))
@@ -41,7 +45,7 @@ def test_random_members_are_uniform_and_in_random_order():
     chosen_count, first_count = np.zeros(6), np.zeros(6)
     shared = generator(3)
     for _ in range(2000):
-        indices = drawn(random_members(member, 2, shared))
+        indices = drawn(random_members(member, 2, scores(member, shared)))
         chosen_count[indices] += 1
         first_count[indices[0]] += 1
     assert chosen_count[[1, 4]].sum() == 0
@@ -54,14 +58,16 @@ def test_random_members_do_not_depend_on_the_padding():
     """A class draws the same members whether or not a fuller class stands beside it."""
     member = torch.rand(1, 30, generator=generator()) < 0.2
     full = torch.ones(1, 30, dtype=torch.bool)
-    alone = random_members(member, 20, generator(1))
-    beside = random_members(torch.cat([member, full]), 20, generator(1))
+    alone = random_members(member, 20, scores(member, generator(1)))
+    beside = random_members(
+        torch.cat([member, full]), 20, scores(torch.cat([member, full]), generator(1))
+    )
     assert drawn(alone) == drawn(beside)
     assert beside.index_CM.shape == (2, 20)
 
 
 def test_without_any_member_nothing_is_valid():
-    assert not random_members(torch.zeros(2, 5, dtype=torch.bool), 3, generator()).valid_CM.any()
+    assert not random_members(torch.zeros(2, 5, dtype=torch.bool), 3, torch.rand(5)).valid_CM.any()
 
 
 @given(
@@ -120,7 +126,9 @@ def negatives(count, anchor_valid=None, background_valid=None, seed=0):
     background = torch.tensor([[100.0], [101.0], [102.0]])
     yes = torch.ones(3, 2, dtype=torch.bool) if anchor_valid is None else anchor_valid
     there = torch.ones(3, dtype=torch.bool) if background_valid is None else background_valid
-    found = negatives_from_anchors(anchors, yes, background, there, count, generator(seed))
+    found = negatives_from_anchors(
+        anchors, yes, background, there, count, torch.rand(9, generator=generator(seed))
+    )
     assert not found.features_CRD.requires_grad
     return [sorted(found.features_CRD[n, found.valid_CR[n], 0].tolist()) for n in range(3)]
 

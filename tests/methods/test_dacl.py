@@ -32,7 +32,7 @@ def test_total_is_cps_plus_the_weighted_contrast(unit):
     torch.manual_seed(0)
     base = cps.losses(tiny.batch(), 0)
     weight = 0.1 * math.exp(-5)
-    assert terms.weights["contrast"] == pytest.approx(weight)
+    assert method.weights(0)["contrast"] == pytest.approx(weight)
     assert terms.parts["contrast"] > 0
     torch.testing.assert_close(
         terms.total.detach() - base.total.detach(),
@@ -53,7 +53,7 @@ def test_whose_pseudo_label_it_is(monkeypatch, whose):
     seen = {}
     for name in "ab":
 
-        def record(_features, classes_BHW, _generator, name=name):
+        def record(_features, classes_BHW, _draws, measure, name=name):
             seen[name] = classes_BHW
             return SimpleNamespace(
                 loss=torch.zeros(()), insertion=(torch.zeros(0),) * 3, diagnostics={}
@@ -119,7 +119,7 @@ def test_a_shared_bank_is_one_bank_that_both_networks_fill():
 @pytest.mark.parametrize("schedule", ["constant", "ramp"])
 def test_the_schedule_of_the_contrast(schedule):
     method = tiny.build(tiny.config(schedule=schedule, weight=0.3, warmup_fraction=0.1))
-    weights = [method.losses(tiny.batch(), step).weights["contrast"] for step in (2, 3, 29)]
+    weights = [method.weights(step)["contrast"] for step in (2, 3, 29)]
     ramp = [0.3 * math.exp(-5 * (1 - step / 30) ** 2) for step in (3, 29)]
     assert weights == pytest.approx([0, *(ramp if schedule == "ramp" else [0.3, 0.3])])
 
@@ -164,7 +164,9 @@ def test_the_gradient_share_is_that_of_the_two_terms_at_the_decoder_maps():
     total = method.losses(batch, step).total
     features = [output.features for output in kept["out"].values()]
     both = torch.autograd.grad(total, features, retain_graph=True)
-    alone = torch.autograd.grad(method.co_training(kept["out"], batch, step).total, features)
+    alone = torch.autograd.grad(
+        method.co_training(kept["out"], batch, method.moment(batch, step)).total, features
+    )
     contrast = torch.stack([(b - a).norm() for a, b in zip(alone, both, strict=True)]).norm()
     rest = torch.stack([a.norm() for a in alone]).norm()
     assert share == pytest.approx((contrast / (contrast + rest)).item(), rel=1e-3)

@@ -33,7 +33,13 @@ def contrast_of(classes=4, **values):
 def given_units(module, units):
     """Let the module contrast these units instead of drawing and projecting pixels."""
     module._units = lambda *_: units
-    return module(torch.zeros(1, 8, 1, 1), torch.zeros(1, 1, 1, dtype=torch.long), generator())
+    features = torch.zeros(1, 8, 1, 1)
+    return module(features, torch.zeros(1, 1, 1, dtype=torch.long), draws(module, features))
+
+
+def draws(module, features, *key):
+    pixels = features[:, 0].numel()
+    return module.draw(stream(*key), images=len(features), pixels=pixels)
 
 
 def units_of(sizes, *, reliable, others, other_sizes, seed=0):
@@ -97,9 +103,8 @@ def test_the_loss_of_pixels_equals_the_reference(sizes, bank, values):
         rest = [v for m, group in enumerate(anchors) if m != n for v in group]
         return [*rest, *others[0, :6].numpy()]
 
-    chance = generator()  # the module draws the order of the units first, then that of the bank
-    order = torch.rand(units.valid_CM.shape, generator=chance)
-    bank_order = torch.rand(module.bank.density_CL.shape, generator=chance)
+    chance = draws(module, torch.zeros(1, 8, 1, 1))
+    order, bank_order = chance.unit_CM[:, : units.valid_CM.shape[1]], chance.bank_CL
     classes = [
         {
             "order": order[n, :m].tolist(),
@@ -152,7 +157,7 @@ def test_the_gradient_reaches_only_anchors():
 def test_all_foreground_absent_gives_zero_with_finite_zero_gradients(unit):
     module = contrast_of(unit=unit)
     features = torch.randn(2, 8, 6, 6, generator=generator()).requires_grad_()
-    term = module(features, torch.zeros(2, 6, 6, dtype=torch.long), generator())
+    term = module(features, torch.zeros(2, 6, 6, dtype=torch.long), draws(module, features))
     term.loss.backward()
     assert term.loss.item() == 0
     for parameter in (features, *module.parameters()):
@@ -163,7 +168,8 @@ def test_nothing_reliable_at_all_and_a_single_pixel():
     classes = torch.full((2, 6, 6), UNRELIABLE)
     features = torch.randn(2, 8, 6, 6, generator=generator())
     for _ in range(2):
-        term = contrast_of()(features, classes, generator())
+        module = contrast_of()
+        term = module(features, classes, draws(module, features))
         assert term.loss.item() == 0
         assert not term.insertion[2].any()
         classes[0, 0, 0] = 2
@@ -174,7 +180,7 @@ def test_one_class_absent_leaves_the_loss_of_the_others(negatives_from):
     module = contrast_of(negatives_from=negatives_from)
     classes = torch.randint(0, 3, (2, 12, 12), generator=generator())
     features = torch.randn(2, 8, 12, 12, generator=generator()).requires_grad_()
-    term = module(features, classes, generator())
+    term = module(features, classes, draws(module, features))
     term.loss.backward()
     assert term.loss.item() > 0
     assert torch.isfinite(features.grad).all()
@@ -186,10 +192,10 @@ def test_anchors_and_keys_are_capped_at_six_percent_of_the_reliable_pixels():
     classes = torch.zeros(1, 40, 40, dtype=torch.long)
     classes[:, :10], classes[:, 10:15], classes[:, 15] = 1, 2, 3  # 400, 200 and 40 pixels
     features = torch.randn(1, 8, 40, 40, generator=generator())
-    units = module._units(features, classes, generator())
+    units = module._units(features, classes, draws(module, features))
     assert units.reliable_C.tolist() == [400, 200, 40]
     density = torch.rand(units.valid_CM.shape, generator=generator())
-    anchors, keys = module._anchors_and_keys(density, units, generator())
+    anchors, keys = module._anchors_and_keys(density, units, draws(module, features))
     for chosen in (anchors, keys):
         assert chosen.valid_CM.sum(dim=1).tolist() == [24, 12, 2]
 
@@ -198,10 +204,10 @@ def test_the_papers_caps_hold_in_a_large_class():
     module = contrast_of(sample_cap=4096, scales=(8, 16, 32))
     classes = torch.ones(1, 100, 100, dtype=torch.long)
     features = torch.randn(1, 8, 100, 100, generator=generator())
-    units = module._units(features, classes, generator())
+    units = module._units(features, classes, draws(module, features))
     assert units.valid_CM.sum(dim=1).tolist() == [4096, 0, 0]
     density = torch.rand(units.valid_CM.shape, generator=generator())
-    anchors, keys = module._anchors_and_keys(density, units, generator())
+    anchors, keys = module._anchors_and_keys(density, units, draws(module, features))
     assert anchors.valid_CM.sum(dim=1).tolist() == [256, 0, 0]
     assert keys.valid_CM.sum(dim=1).tolist() == [256, 0, 0]
 
@@ -216,7 +222,7 @@ def test_the_loss_of_class_vectors_equals_the_reference(negatives_from, bank):
     classes[:4][classes[:4] == 3] = 0  # class 3 in two images only
     classes[5][classes[5] == 0] = 1
     features = torch.randn(6, 8, 5, 5, generator=generator())
-    found = module(features, classes, generator()).loss.item()
+    found = module(features, classes, draws(module, features)).loss.item()
 
     head = module.head(features.movedim(1, -1).flatten(0, 2)).detach().numpy()
     maps = head.reshape(6, 5, 5, D).transpose(0, 3, 1, 2)
@@ -243,7 +249,7 @@ def test_the_contrast_is_drawn_from_the_step_and_the_seed():
     classes = torch.randint(0, 4, (2, 12, 12), generator=generator())
     features = torch.randn(2, 8, 12, 12, generator=generator())
     losses = [
-        module(features, classes, stream(0, "contrast", "a", step)).loss.item()
+        module(features, classes, draws(module, features, 0, "contrast", "a", step)).loss.item()
         for step in (3, 3, 4)
     ]
     assert losses[0] == losses[1] != losses[2]
@@ -256,7 +262,9 @@ def test_random_sampling_does_not_look_at_the_density():
     units = Units(random_units(0, 3, 20, D), valid, torch.tensor([20] * 3), valid, valid)
 
     def chosen(density, seed):
-        anchors, keys = module._anchors_and_keys(density, units, generator(seed))
+        anchors, keys = module._anchors_and_keys(
+            density, units, draws(module, torch.zeros(1, 8, 1, 1), seed)
+        )
         for n in range(3):
             picked = [c.index_CM[n, c.valid_CM[n]].tolist() for c in (anchors, keys)]
             assert not set(picked[0]) & set(picked[1])
@@ -277,7 +285,7 @@ def test_the_scale_of_the_projected_features_does_not_matter(unit):
         with torch.no_grad():
             for parameter in module.head.layers[-1].parameters():
                 parameter *= scale
-        losses.append(module(features, classes, generator()).loss.item())
+        losses.append(module(features, classes, draws(module, features)).loss.item())
     assert losses[0] > 0
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
@@ -288,7 +296,9 @@ def test_pixel_negatives_are_n_p_and_background_negatives_their_own_number():
     counts = {}
     for source in ("pixels", "anchors"):
         module = contrast_of(negatives_from=source, negatives=50, background_negatives=20)
-        counts[source] = module._units(features, classes, generator()).others_XRD.shape[:2]
+        counts[source] = module._units(features, classes, draws(module, features)).others_XRD.shape[
+            :2
+        ]
     assert counts == {"pixels": (3, 50), "anchors": (1, 20)}
 
 
@@ -296,6 +306,7 @@ def test_of_an_odd_number_of_class_vectors_the_larger_half_are_keys():
     module = contrast_of(unit="class")
     valid = torch.tensor([[True] * 5, [True] * 4 + [False], [False] * 5])
     units = Units(random_units(0, 3, 5, D), valid, valid.sum(dim=1), valid[:1], valid[:1])
-    anchors, keys = module._anchors_and_keys(torch.rand(3, 5), units, generator())
+    chance = draws(module, torch.zeros(5, 8, 1, 1))
+    anchors, keys = module._anchors_and_keys(torch.rand(3, 5), units, chance)
     assert anchors.valid_CM.sum(dim=1).tolist() == [5, 4, 0]
     assert keys.valid_CM.sum(dim=1).tolist() == [3, 2, 0]

@@ -6,6 +6,7 @@ from methods import tiny_batch as tiny
 
 from dacl.config import Config, resolve
 from dacl.contrast.compactness import labeled_compactness_and_density
+from dacl.contrast.draws import Draws
 from dacl.contrast.prototypes import (
     at_stride,
     certain_classes,
@@ -16,6 +17,7 @@ from dacl.contrast.units import class_units, pixel_units
 from dacl.losses.consistency import cross_pseudo_supervision
 from dacl.losses.supervised import supervised_loss
 from dacl.methods import METHODS, Batch
+from dacl.networks.heads import NoProjection
 from dacl.networks.vnet import VNet
 
 PATCH = (16, 32, 32)
@@ -144,9 +146,10 @@ class TestOnlyTheShapeDiffers:
     def test_units(self, maps):
         _, _, labels, features = maps
         options = {"dim": 7, "n_classes": N, "cap": 9, "others": 11, "out_of_class": False}
-        identity = torch.nn.Identity()
-        volume = pixel_units(identity, features, labels, draw(), **options)
-        image = pixel_units(identity, self.flat(features), self.flat(labels), draw(), **options)
+        identity = NoProjection()
+        draws = Draws(*torch.rand(2, labels.numel(), generator=draw()), *[torch.zeros(0)] * 3)
+        volume = pixel_units(identity, features, labels, draws, **options)
+        image = pixel_units(identity, self.flat(features), self.flat(labels), draws, **options)
         assert all(torch.equal(x, y) for x, y in zip(volume, image, strict=True))
         options = {"n_classes": N, "out_of_class": True}
         volume = class_units(identity, features, labels, **options)

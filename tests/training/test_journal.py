@@ -131,8 +131,9 @@ def test_diagnostics_are_vectors_by_class_or_scalars(journal):
         "agreement": torch.tensor([0.5, math.nan, 1.0]),
         "gradient_share": torch.tensor(0.25),
     }
-    terms = Terms(torch.tensor(1.0), {"cross": torch.tensor(3.0)}, {"cross": 2.0}, diagnostics)
-    journal.append(train_record(5, [6.0, 3.0], terms, 0.01, tiny.CLASS_NAMES[1:]))
+    terms = Terms(torch.tensor(1.0), {"cross": torch.tensor(3.0)}, diagnostics)
+    names = tiny.CLASS_NAMES[1:]
+    journal.append(train_record(5, [6.0, 3.0], terms, {"cross": 2.0}, 0.01, names))
     assert journal.records() == [
         {
             "kind": "train",

@@ -17,6 +17,7 @@ from torch import nn
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods.dacl import Dacl, DensityContrast, Selection
+from dacl.networks.heads import NoProjection
 from dacl.seeding import stream, stream_seed
 from dacl.training.checkpoint import Trained
 from dacl.training.feed import Feed
@@ -107,7 +108,7 @@ def as_contrast(trained: Trained, space: Space) -> Dacl:
     own = dict(method.networks.items())
     seen.networks = nn.ModuleDict({name: own.get(name, own["a"]) for name in seen.network_names})
     for part in seen.contrast.values():
-        part.head = nn.Identity()
+        part.head = NoProjection()
     return seen
 
 
@@ -143,10 +144,11 @@ def densities_of_batches(
                 batch = feed.batch(trained.step + number)
                 outputs = seen.forward_networks(batch.images)
                 classes_BHW = seen.reliable(network, outputs, batch, min(trained.step, last))
-                generator = stream(seed, "density", network, number, device=device)
-                selections.append(
-                    contrast.select(outputs[network].features, classes_BHW, generator)
-                )
+                draws = contrast.draw(
+                    stream(seed, "density", network, number, device=device),
+                    images=len(classes_BHW), pixels=classes_BHW.numel(),
+                )  # fmt: skip
+                selections.append(contrast.select(outputs[network].features, classes_BHW, draws))
     finally:
         seen.eval()
         trained.method.load_state_dict(statistics)  # train mode moves the batch norms' averages
