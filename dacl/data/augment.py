@@ -8,6 +8,7 @@ Legend: B slices, S side of the patch.
 """
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -30,7 +31,9 @@ class Placement:
 
     def to(self, device: torch.device) -> "Placement":
         """The same placement on another device."""
-        return Placement(*(getattr(self, field.name).to(device) for field in fields(self)))
+        # non_blocking: what waits for the copy is the device, not the loop that feeds it
+        moved = (getattr(self, field.name).to(device, non_blocking=True) for field in fields(self))
+        return Placement(*moved)
 
 
 def draw_placements(count: int, *key: int | str, mirror: bool = True) -> Placement:
@@ -48,54 +51,91 @@ def draw_placements(count: int, *key: int | str, mirror: bool = True) -> Placeme
     )
 
 
-def source_pixels(
-    placement: Placement, size_B2: Int[Tensor, "B 2"], image: ImageConfig
-) -> tuple[Int[Tensor, "B S S"], Int[Tensor, "B S S"], Bool[Tensor, "B S S"]]:
-    """Row and column of the stored slice that each pixel of the patch shows, and whether it lies on the slice.
+class Lines(NamedTuple):
+    """A patch traced back to its slice: row r and column c show `rows[:, r] + columns[:, c] + middle`, (y, x).
+
+    That is all there is to an affine map: what a row and a column contribute is known before any pixel is looked at.
+    """
+
+    rows_B2S: Float[Tensor, "B 2 S"]
+    columns_B2S: Float[Tensor, "B 2 S"]
+    last_B2: Float[Tensor, "B 2"]
+    """The last row and column of the slice; `middle` is half of it."""
+
+
+def source_lines(placement: Placement, size_B2: Int[Tensor, "B 2"], image: ImageConfig) -> Lines:
+    """Trace the rows and columns of each patch back through crop or zoom, flip, turn and rotation, in that order.
 
     Args:
         placement: of B patches.
         size_B2: stored height and width of the B slices.
         image: geometry and patch size S.
     """
-    quarter = placement.quarter_turns_B
-    seen_B2 = torch.where((quarter % 2 == 1).unsqueeze(1), size_B2.flip(1), size_B2)
-    rows_BS, columns_BS = (
-        _along(seen_B2[:, axis], placement.shift_B2[:, axis], image) for axis in (0, 1)
+    quarter_B1 = placement.quarter_turns_B[:, None]
+    crosswise_B1 = quarter_B1 % 2 == 1
+    seen_B2 = torch.where(crosswise_B1, size_B2.flip(1), size_B2)
+    down_BS, right_BS = (_along(axis, seen_B2[:, axis], placement, image) for axis in (0, 1))
+
+    # A quarter turn lets the slice's rows run along the patch's columns, and one or both of them backwards.
+    last_B2 = size_B2 - 1
+    y_BS = torch.where(crosswise_B1, right_BS, down_BS)
+    x_BS = torch.where(crosswise_B1, down_BS, right_BS)
+    y_BS = torch.where(quarter_B1 >= 2, last_B2[:, :1] - y_BS, y_BS)
+    x_BS = torch.where((quarter_B1 == 1) | (quarter_B1 == 2), last_B2[:, 1:] - x_BS, x_BS)
+
+    last_B2 = last_B2.double()
+    angle_B1 = torch.deg2rad(placement.degrees_B.double())[:, None]
+    y_BS, x_BS = (
+        y_BS - last_B2[:, :1] / 2,
+        x_BS - last_B2[:, 1:] / 2,
+    )  # from the centre of the slice
+    by_y_B2S = torch.stack([angle_B1.cos() * y_BS, -angle_B1.sin() * y_BS], dim=1)
+    by_x_B2S = torch.stack([angle_B1.sin() * x_BS, angle_B1.cos() * x_BS], dim=1)
+    crosswise_B11 = crosswise_B1.unsqueeze(2)
+    return Lines(
+        rows_B2S=torch.where(crosswise_B11, by_x_B2S, by_y_B2S),
+        columns_B2S=torch.where(crosswise_B11, by_y_B2S, by_x_B2S),
+        last_B2=last_B2,
     )
-    height, width = (seen_B2[:, axis, None] for axis in (0, 1))
-    rows_BS = torch.where(placement.flip_axis_B[:, None] == 0, height - 1 - rows_BS, rows_BS)
-    columns_BS = torch.where(
-        placement.flip_axis_B[:, None] == 1, width - 1 - columns_BS, columns_BS
-    )
-    y, x = torch.broadcast_tensors(rows_BS[:, :, None], columns_BS[:, None, :])
-
-    last_y, last_x = (size_B2[:, axis, None, None] - 1 for axis in (0, 1))
-    k = quarter[:, None, None]
-    y, x = (
-        torch.where(k == 0, y, torch.where(k == 1, x, torch.where(k == 2, last_y - y, last_y - x))),
-        torch.where(k == 0, x, torch.where(k == 1, last_x - y, torch.where(k == 2, last_x - x, y))),
-    )
-
-    angle = torch.deg2rad(placement.degrees_B.double())[:, None, None]
-    down, right = y - last_y / 2, x - last_x / 2  # from the centre of the slice
-    turned_y = angle.cos() * down + angle.sin() * right + last_y / 2
-    turned_x = -angle.sin() * down + angle.cos() * right + last_x / 2
-    inside = (turned_y >= 0) & (turned_y <= last_y) & (turned_x >= 0) & (turned_x <= last_x)
-    return (turned_y + 0.5).floor().long(), (turned_x + 0.5).floor().long(), inside
 
 
-def _along(extent_B: Tensor, shift_B: Tensor, image: ImageConfig) -> Tensor:
-    """Source coordinates of the patch along one axis: the whole extent zoomed, or a crop of it."""
+def source_pixels(
+    lines: Lines, *, straight: bool = False
+) -> tuple[Int[Tensor, "B #S #S"], Int[Tensor, "B #S #S"], Bool[Tensor, "B S S"]]:
+    """Row and column of the stored slice that each pixel of the patch shows, and whether it lies on the slice.
+
+    Row and column mean nothing where it does not.
+
+    Args:
+        lines: of B patches.
+        straight: the one patch is not rotated. A coordinate then changes along one side of the patch, and row and
+            column are as wide as that.
+    """
+    at, inside = [], []
+    for axis in (0, 1):
+        rows, columns = lines.rows_B2S[:, axis, :, None], lines.columns_B2S[:, axis, None, :]
+        at_BSS = (rows if rows.any() else columns) if straight else rows + columns
+        last_B11 = lines.last_B2[:, axis, None, None]
+        at_BSS = at_BSS + last_B11 / 2
+        inside.append(torch.minimum(at_BSS, last_B11 - at_BSS) >= 0)
+        at.append(at_BSS.add_(0.5).int())  # halves go up, as in scipy
+    return at[0], at[1], inside[0] & inside[1]
+
+
+def _along(axis: int, extent_B: Tensor, placement: Placement, image: ImageConfig) -> Tensor:
+    """Where the patch's pixels along one axis lie on the turned slice: all of it zoomed, or a crop; or mirrored."""
     side = torch.arange(image.patch_size, device=extent_B.device)
     if image.geometry == "resize":
         step_B1 = (extent_B[:, None] - 1).double() / (image.patch_size - 1)
-        return (side * step_B1 + 0.5).floor().long()
-    # a slice smaller than the patch slides inside it, surrounded by 0
-    room_B = extent_B - image.patch_size
-    first_B = torch.where(
-        room_B >= 0,
-        (shift_B * (room_B + 1)).floor(),
-        -(shift_B * (1 - room_B)).floor(),
-    ).long()
-    return first_B[:, None] + side
+        along_BS = (side * step_B1 + 0.5).floor().long()
+    else:
+        # a slice smaller than the patch slides inside it, surrounded by 0
+        room_B, shift_B = extent_B - image.patch_size, placement.shift_B2[:, axis]
+        first_B = torch.where(
+            room_B >= 0,
+            (shift_B * (room_B + 1)).floor(),
+            -(shift_B * (1 - room_B)).floor(),
+        ).long()
+        along_BS = first_B[:, None] + side
+    flipped_B1 = placement.flip_axis_B[:, None] == axis
+    return torch.where(flipped_B1, extent_B[:, None] - 1 - along_BS, along_BS)

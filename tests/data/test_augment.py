@@ -6,7 +6,7 @@ import scipy.ndimage as ndi
 import torch
 
 from dacl.config import ImageConfig
-from dacl.data.augment import Placement, draw_placements, source_pixels
+from dacl.data.augment import Placement, draw_placements, source_lines, source_pixels
 
 RESIZE = ImageConfig(geometry="resize", patch_size=64)
 CROP = ImageConfig(geometry="resample", patch_size=32)
@@ -19,9 +19,14 @@ def look_up(array_HW, image, *, turns=0, axis=-1, degrees=0.0, shift=(0.0, 0.0))
         torch.tensor([float(degrees)]),
         torch.tensor([shift]),
     )
-    rows, columns, inside = (
-        each[0].numpy() for each in source_pixels(placement, torch.tensor([array_HW.shape]), image)
-    )
+    lines = source_lines(placement, torch.tensor([array_HW.shape]), image)
+    rows, columns, inside = (each[0].numpy() for each in source_pixels(lines))
+    if degrees == 0:
+        found = [each[0].numpy() for each in source_pixels(lines, straight=True)]
+        np.testing.assert_array_equal(found[2], inside)
+        for narrow, whole in zip(found[:2], (rows, columns), strict=True):
+            assert narrow.size == whole.shape[0]
+            assert ((narrow == whole) | ~inside).all()
     return np.where(inside, array_HW[rows * inside, columns * inside], 0)
 
 
@@ -74,7 +79,7 @@ def test_crops_lie_on_the_slice_and_reach_both_ends():
         placement.degrees_B * 0,
         placement.shift_B2,
     )
-    rows, columns, inside = source_pixels(still, size, CROP)
+    rows, columns, inside = source_pixels(source_lines(still, size, CROP))
     assert inside.all()
     assert set(rows[:, 0, 0].tolist()) == set(range(9))
     assert set(columns[:, 0, 0].tolist()) == {0, 1}

@@ -8,7 +8,7 @@ from made_pool import write_dataset
 
 from dacl.config import ImageConfig
 from dacl.data import paging as module
-from dacl.data.augment import Placement, draw_placements, source_pixels
+from dacl.data.augment import Placement, draw_placements, source_lines, source_pixels
 from dacl.data.pool import SlicePool
 from dacl.data.prepared import case_path
 from dacl.errors import DaclError
@@ -57,7 +57,8 @@ def test_patches_equal_indexing_each_slice(dataset, image):
     for b, i in enumerate(index.tolist()):
         one = Placement(*(getattr(placement, name)[b : b + 1] for name in Placement.__slots__))
         size = torch.tensor([images[i].shape])
-        rows, columns, inside = (each[0].numpy() for each in source_pixels(one, size, image))
+        lines = source_lines(one, size, image)
+        rows, columns, inside = (each[0].numpy() for each in source_pixels(lines))
         for found, stored in (
             (patches.images_BCHW[b, 0], images[i]),
             (patches.labels_BHW[b], labels[i]),
