@@ -167,9 +167,7 @@ class Trainer:
     def _log(self) -> Record:
         means = self._checked_losses().mean(dim=0).tolist()
         lr = poly_lr(self.step - 1, self.config.optim)
-        weights = self.method.weights(self.step - 1)
-        names = self.dataset.class_names[1:]
-        record = train_record(self.step, means, self._terms, weights, lr, names)
+        record = train_record(self.step, means, self._terms, lr, self.dataset.class_names[1:])
         self._since_log = []
         return self._written(record)
 
