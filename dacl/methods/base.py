@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dacl.config import Config
 from dacl.contrast.compactness import labeled_compactness_and_density
+from dacl.contrast.draws import Draws
 from dacl.networks.output import NetworkOutput, SegmentationNetwork
 from dacl.networks.unet import UNet
 from dacl.networks.vnet import VNet
@@ -48,10 +49,24 @@ class Terms:
     """Scalar, with gradient."""
     parts: dict[str, Tensor]
     """Detached scalars: each term before its weight."""
-    weights: dict[str, float] = field(default_factory=dict)
-    """Weight of each part in `total` at this step."""
     diagnostics: dict[str, Tensor] = field(default_factory=dict)
     """Detached: vectors with one number per foreground class, or scalars. Only on steps that `Method.logs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the losses of a step depend on beside its batch, settled before anything is computed."""
+
+    step: int
+    """Counted from 0."""
+    weights: dict[str, Tensor]
+    """Weight of each part of the loss: scalars on the batch's device, so that a compiled step serves all steps."""
+    idle: frozenset[str] = frozenset()
+    """The parts of weight 0."""
+    logged: bool = False
+    """Whether the diagnostics will be written down; nobody reads those of other steps."""
+    draws: dict[str, Draws] = field(default_factory=dict)
+    """The random numbers of each network's contrast."""
 
 
 class Method(nn.Module):
@@ -143,8 +158,30 @@ class Method(nn.Module):
         return {"feature_compactness": compactness_C, "feature_density": density_C}
 
     def losses(self, batch: Batch, step: int) -> Terms:
-        """The terms of step `step` (from 0); the only thing most methods write."""
+        """The terms of step `step`, counted from 0."""
+        return self.terms(batch, self.moment(batch, step))
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Weight of each part of the loss at step `step`."""
         raise NotImplementedError
+
+    def terms(self, batch: Batch, moment: Moment) -> Terms:
+        """The losses of a batch; what most methods write, with `weights`.
+
+        A pure function of tensors but on logged steps: it never looks at a value on a device or in a compiled graph.
+        """
+        raise NotImplementedError
+
+    def moment(self, batch: Batch, step: int) -> Moment:
+        """Weights, draws and duties of step `step`."""
+        weights = self.weights(step)
+        device = batch.images.device
+        return Moment(
+            step,
+            {name: torch.full((), weight, device=device) for name, weight in weights.items()},
+            idle=frozenset(name for name, weight in weights.items() if weight == 0),
+            logged=self.logs(step),
+        )
 
     def after_step(self, step: int) -> None:
         """Runs after the optimiser's step: teachers, banks."""

@@ -6,7 +6,7 @@ from torch import Tensor
 from dacl.losses.consistency import cross_pseudo_supervision
 from dacl.losses.ramps import scheduled
 from dacl.losses.supervised import supervised_loss
-from dacl.methods.base import Batch, Method, Terms
+from dacl.methods.base import Batch, Method, Moment, Terms
 from dacl.networks.output import NetworkOutput
 
 
@@ -16,28 +16,32 @@ class Cps(Method):
     network_names = ("a", "b")
     uses_unlabeled = True
 
-    def losses(self, batch: Batch, step: int) -> Terms:
-        """Eq. 1 without the contrast."""
-        return self.co_training(self.forward_networks(batch.images), batch, step)
+    def weights(self, step: int) -> dict[str, float]:
+        """lambda_cross, constant or ramped up."""
+        cross = self.config.cross
+        ramped = scheduled(cross.schedule, cross.weight, step, self.config.optim.steps)
+        return {"supervised": 1.0, "cross": ramped}
 
-    def co_training(self, outputs: dict[str, NetworkOutput], batch: Batch, step: int) -> Terms:
+    def terms(self, batch: Batch, moment: Moment) -> Terms:
+        """Eq. 1 without the contrast."""
+        return self.co_training(self.forward_networks(batch.images), batch, moment)
+
+    def co_training(self, outputs: dict[str, NetworkOutput], batch: Batch, moment: Moment) -> Terms:
         """L_sup summed over the two networks, L_cross over the configured samples."""
         logits_a, logits_b = outputs["a"].logits, outputs["b"].logits
-        supervised = supervised_loss(logits_a[: batch.labeled], batch.labels, self.ranks) + supervised_loss(
-            logits_b[: batch.labeled], batch.labels, self.ranks
-        )
-        cross, optim = self.config.cross, self.config.optim
-        start = batch.labeled if cross.samples == "unlabeled" else 0
+        supervised = supervised_loss(
+            logits_a[: batch.labeled], batch.labels, self.ranks
+        ) + supervised_loss(logits_b[: batch.labeled], batch.labels, self.ranks)
+        start = batch.labeled if self.config.cross.samples == "unlabeled" else 0
         if start < len(logits_a):
             disagreement = cross_pseudo_supervision(logits_a[start:], logits_b[start:])
         else:  # every slice is labelled: a mean over no pixels would be nan
             disagreement = torch.zeros_like(supervised)
-        weight = scheduled(cross.schedule, cross.weight, step, optim.steps)
+        health = self._co_training_health(outputs, batch, moment.step) if moment.logged else {}
         return Terms(
-            total=supervised + weight * disagreement,
+            total=supervised + moment.weights["cross"] * disagreement,
             parts={"supervised": supervised.detach(), "cross": disagreement.detach()},
-            weights={"supervised": 1.0, "cross": weight},
-            diagnostics=self._co_training_health(outputs, batch, step) if self.logs(step) else {},
+            diagnostics=health,
         )
 
     @torch.no_grad()

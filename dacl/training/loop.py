@@ -167,7 +167,9 @@ class Trainer:
     def _log(self) -> Record:
         means = self._checked_losses().mean(dim=0).tolist()
         lr = poly_lr(self.step - 1, self.config.optim)
-        record = train_record(self.step, means, self._terms, lr, self.dataset.class_names[1:])
+        weights = self.method.weights(self.step - 1)
+        names = self.dataset.class_names[1:]
+        record = train_record(self.step, means, self._terms, weights, lr, names)
         self._since_log = []
         return self._written(record)
 
