@@ -14,8 +14,10 @@ class Draws(NamedTuple):
     """Of every pixel: which are drawn as units."""
     other_P: Float[Tensor, "P"]
     """Of every pixel: which are drawn into the pool of negatives."""
-    negative_T: Float[Tensor, "T"]
-    """Of every anchor that there can be, and of the background units: which become negatives."""
+    anchor_CQ: Float[Tensor, "C Q"]
+    """Of every anchor that there can be: which become negatives of the other classes."""
+    background_G: Float[Tensor, "G"]
+    """Of every background unit that there can be: which become negatives."""
     unit_CM: Float[Tensor, "C M"]
     """Of every unit, for a choice of anchors and keys by chance."""
     bank_CL: Float[Tensor, "C L"]
@@ -23,21 +25,32 @@ class Draws(NamedTuple):
 
 
 def draw(
-    generator: torch.Generator, *, pixels: int, classes: int, units: int, others: int, bank: int
+    generator: torch.Generator,
+    *,
+    pixels: int,
+    classes: int,
+    units: int,
+    anchors: int,
+    background: int,
+    bank: int,
 ) -> Draws:
-    """Scores for `pixels` pixels, and for C `classes` with `units` units and `bank` rows each, on the generator's device.
+    """Scores for all that there can be, on the generator's device.
 
     Args:
         generator: of the step's own stream.
         pixels: P.
         classes: C.
         units: M, the most that a class can have.
-        others: background units at most; T = C M + others.
+        anchors: Q, the most that a class can have.
+        background: G, the most that there can be.
         bank: L.
     """
-    sizes = {"pixel_P": (pixels,), "other_P": (pixels,), "negative_T": (classes * units + others,),
-             "unit_CM": (classes, units), "bank_CL": (classes, bank)}  # fmt: skip
-    return Draws(**{
-        name: torch.rand(size, generator=generator, device=generator.device)
-        for name, size in sizes.items()
-    })  # fmt: skip
+    sizes = [
+        (pixels,),
+        (pixels,),
+        (classes, anchors),
+        (background,),
+        (classes, units),
+        (classes, bank),
+    ]
+    return Draws(*(torch.rand(s, generator=generator, device=generator.device) for s in sizes))

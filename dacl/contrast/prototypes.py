@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dacl.ranks import ALONE, Ranks
+
 UNRELIABLE = -1
 
 
@@ -27,16 +29,23 @@ def reliable_classes(
 
 
 def certain_classes(
-    labels: Int[Tensor, "A *S"], probs: Float[Tensor, "B N *S"], dropped: float
+    labels: Int[Tensor, "A *S"],
+    probs: Float[Tensor, "B N *S"],
+    dropped: float,
+    ranks: Ranks = ALONE,
 ) -> Int[Tensor, "B *S"]:
-    """As `reliable_classes`, but of the unlabelled pixels the share `dropped` of highest entropy is left out (DGCL)."""
+    """As `reliable_classes`, but of the unlabelled pixels the share `dropped` of highest entropy is left out (DGCL).
+
+    The share is that of the pixels of all `ranks`.
+    """
     probs = probs[labels.shape[0] :]
     if not len(probs):
         return labels
     entropy = torch.special.entr(probs).sum(dim=1)
-    kept = int((1 - dropped) * entropy.numel())
+    of_all = ranks.gather(entropy)
+    kept = int((1 - dropped) * of_all.numel())
     # the pixels as uncertain as the last one kept go with it: nothing decides between them
-    limit = entropy.flatten().kthvalue(max(kept, 1)).values
+    limit = of_all.flatten().kthvalue(max(kept, 1)).values
     return torch.cat([labels, probs.argmax(dim=1).masked_fill(entropy > limit, UNRELIABLE)])
 
 

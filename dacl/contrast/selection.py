@@ -102,11 +102,12 @@ def negatives_from_anchors(
     background_GD: Float[Tensor, "G D"],
     background_valid_G: Bool[Tensor, "G"],
     count: int,
-    score_T: Float[Tensor, "T"],
+    anchor_score_CQ: Float[Tensor, "C Q"],
+    background_score_G: Float[Tensor, "G"],
 ) -> Negatives:
     """N_p- members of the other classes' anchors and of reliable background, which has no anchors.
 
-    Those of highest score are taken: T = C Q + G scores, of the anchors class by class and of the background.
+    Those of highest score are taken.
     """
     classes, queries, dim = anchors_CQD.shape
     device = anchors_CQD.device
@@ -117,5 +118,6 @@ def negatives_from_anchors(
     valid_T = torch.cat([anchor_valid_CQ.reshape(-1), background_valid_G])
     pool_TD = torch.cat([anchors_CQD.reshape(-1, dim), background_GD]).detach()
     out_of_class_CT = valid_T & (owner_T != torch.arange(classes, device=device).unsqueeze(1))
+    score_T = torch.cat([anchor_score_CQ.reshape(-1), background_score_G])
     chosen = random_members(out_of_class_CT, count, score_T)
     return Negatives(pool_TD[chosen.index_CM], chosen.valid_CM)

@@ -8,9 +8,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from dacl.contrast.prototypes import masked_average_pool
 from dacl.contrast.draws import Draws
+from dacl.contrast.prototypes import masked_average_pool
 from dacl.contrast.selection import Chosen, can_look, random_members
+from dacl.contrast.shares import WHOLE, Shares
 
 Head = Callable[[Tensor, Tensor | None], Tensor]
 """The projection z: (P, F) -> (P, D), and which of the rows exist (None: all)."""
@@ -31,8 +32,9 @@ class Units(NamedTuple):
 def pixel_units(
     head: Head,
     features: Float[Tensor, "B F *S"],
-    classes: Int[Tensor, "B *S"],
+    classes: Int[Tensor, "I *S"],
     draws: Draws,
+    shares: Shares = WHOLE,
     *,
     dim: int,
     n_classes: int,
@@ -44,16 +46,16 @@ def pixel_units(
 
     Args:
         head: the projection z.
-        features: decoder map.
-        classes: class of every pixel, or UNRELIABLE.
+        features: decoder map of this rank's images.
+        classes: class of every pixel of all ranks' images, or UNRELIABLE.
         draws: scores of the pixels.
+        shares: which images are this rank's; by default all.
         dim: D.
         n_classes: N.
         cap: units per foreground class at most.
         others: pixels of the pool of negatives at most, per class where they differ by class.
         out_of_class: the pool is each class's out-of-class pixels; otherwise background, for all.
     """
-    features_PF = features.movedim(1, -1).flatten(0, -2)
     classes_P = classes.flatten()
     member_NP = classes_P == torch.arange(n_classes, device=classes_P.device).unsqueeze(1)
     own = random_members(member_NP[1:], cap, draws.pixel_P)
@@ -63,7 +65,8 @@ def pixel_units(
     enough = valid_T.sum() >= 2  # batch statistics need two
     own, other = (Chosen(c.index_CM, c.valid_CM & enough) for c in (own, other))
 
-    drawn_TF = features_PF[torch.cat([own.index_CM.flatten(), other.index_CM.flatten()])]
+    index_T = torch.cat([own.index_CM.flatten(), other.index_CM.flatten()])
+    drawn_TF = shares.pixels(features, index_T)
     units_TD = _projected(head, drawn_TF, valid_T & enough, dim)
     own_TD, other_TD = units_TD.split([own.index_CM.numel(), other.index_CM.numel()])
     return Units(
@@ -83,24 +86,29 @@ def _projected(
         units_TD = F.normalize(head(features_TF, valid_T), dim=-1)
         return units_TD.masked_fill(~valid_T.unsqueeze(1), 0.0)
     rows = valid_T.nonzero().squeeze(1)
-    units_TD = features_TF.new_zeros((len(features_TF), dim), dtype=torch.float32)
     if not len(rows):
-        return units_TD + features_TF[:0].sum()  # 0, with a graph
-    return units_TD.index_copy(0, rows, F.normalize(head(features_TF[rows], None), dim=-1))
+        nothing_TD = features_TF.new_zeros((len(features_TF), dim), dtype=torch.float32)
+        return nothing_TD + features_TF[:0].sum()  # with a graph
+    units_rD = F.normalize(head(features_TF[rows], None), dim=-1)
+    return units_rD.new_zeros(len(features_TF), dim).index_copy(0, rows, units_rD)
 
 
 def class_units(
     head: Head,
     features: Float[Tensor, "B F *S"],
-    classes: Int[Tensor, "B *S"],
+    classes: Int[Tensor, "I *S"],
+    shares: Shares = WHOLE,
     *,
     n_classes: int,
     out_of_class: bool,
 ) -> Units:
     """One vector per image and class (Eq. 2), of the projected map as the paper has it; arguments as `pixel_units`."""
     features_PF = features.movedim(1, -1).flatten(0, -2)
-    projected = head(features_PF, None).unflatten(0, classes.shape).movedim(-1, 1)
-    pooled_NBD, present_NB = masked_average_pool(projected, classes, n_classes)
+    own = shares.of_own(classes)
+    projected = head(features_PF, None).unflatten(0, own.shape).movedim(-1, 1)
+    pooled_NBD, present_NB = masked_average_pool(projected, own, n_classes)
+    pooled_NBD = shares.of_all(pooled_NBD.transpose(0, 1)).transpose(0, 1)
+    present_NB = shares.of_all(present_NB.T).T
     units_NBD = F.normalize(pooled_NBD, dim=-1)
     if out_of_class:
         rest = [[n for n in range(n_classes) if n != own] for own in range(1, n_classes)]

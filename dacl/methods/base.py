@@ -141,7 +141,8 @@ class Method(nn.Module):
     ) -> dict[str, Tensor]:
         """Per foreground class, of the annotated pixels in the decoder map, means of the networks; nan where absent.
 
-        `feature_compactness` and `feature_density`: see `dacl.contrast.compactness`. Every method has them.
+        `feature_compactness` and `feature_density`: see `dacl.contrast.compactness`. Every method has them. Of several
+        ranks each measures its own images.
         """
         found = [
             labeled_compactness_and_density(
@@ -182,6 +183,11 @@ class Method(nn.Module):
             idle=frozenset(name for name, weight in weights.items() if weight == 0),
             logged=self.logs(step),
         )
+
+    @property
+    def seeing_own_images(self) -> list[nn.Module]:
+        """The modules that see this rank's images alone, whose batch statistics are to be synchronised."""
+        return [self.networks]
 
     def after_step(self, step: int) -> None:
         """Runs after the optimiser's step: teachers, banks."""

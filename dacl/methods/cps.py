@@ -48,7 +48,7 @@ class Cps(Method):
     def _co_training_health(
         self, outputs: dict[str, NetworkOutput], batch: Batch, step: int
     ) -> dict[str, Tensor]:
-        """Per foreground class: `feature_health`, and of the unlabelled slices, nan where a network predicts none.
+        """Per foreground class: `feature_health`, of its own unlabelled slices, nan where a network finds none.
 
         `confident`: share of the pixels called so with probability above phi, mean of the networks. `agreement`: Dice
         between the two networks' predictions.

@@ -28,6 +28,7 @@ from dacl.contrast.selection import (
     sparse_end,
     take,
 )
+from dacl.contrast.shares import WHOLE, Shares
 from dacl.contrast.units import Units, class_units, pixel_units
 from dacl.losses.ramps import contrast_weight
 from dacl.methods.base import Batch, Moment, Terms
@@ -92,21 +93,27 @@ class DensityContrast(nn.Module):
             pixels=pixels,
             classes=self.classes - 1,
             units=config.sample_cap if by_pixel else images,
-            others=config.background_negatives if by_pixel else images,
+            anchors=config.anchors,
+            background=config.background_negatives if by_pixel else images,
             bank=self.bank.length,
         )
 
     def forward(
         self,
         features: Float[Tensor, "B F *S"],
-        classes: Int[Tensor, "B *S"],
+        classes: Int[Tensor, "I *S"],
         draws: Draws,
+        shares: Shares = WHOLE,
         *,
         measure: bool = True,
     ) -> ContrastTerm:
-        """The loss of this step against the bank as the last step left it; `measure`: with diagnostics."""
+        """The loss of this step against the bank as the last step left it; `measure`: with diagnostics.
+
+        `features` are those of this rank, `classes` and `draws` those of all: what follows from them is the same on
+        every rank, the bank too.
+        """
         config, bank = self.config, self.bank
-        chosen = self.select(features, classes, draws)
+        chosen = self.select(features, classes, draws, shares)
         units, density_CM, anchors, keys, bank_keys, enough_C = chosen
         fixed_CMD = units.units_CMD.detach()
         centre_CD = class_centre(
@@ -150,11 +157,12 @@ class DensityContrast(nn.Module):
     def select(
         self,
         features: Float[Tensor, "B F *S"],
-        classes: Int[Tensor, "B *S"],
+        classes: Int[Tensor, "I *S"],
         draws: Draws,
+        shares: Shares = WHOLE,
     ) -> Selection:
         """The units of a batch, their densities, and what Eq. 6 and 7 choose of them and of the bank."""
-        units = self._units(features, classes, draws)
+        units = self._units(features, classes, draws, shares)
         fixed_CMD = units.units_CMD.detach()
         candidates_CKD, candidate_valid_CK, self_offset = self._candidates(fixed_CMD, units)
         density_CM = multiscale_density(
@@ -166,15 +174,15 @@ class DensityContrast(nn.Module):
         enough_C = self._enough_neighbours(candidate_valid_CK)
         return Selection(units, density_CM, anchors, keys, bank_keys, enough_C)
 
-    def _units(self, features: Tensor, classes: Tensor, draws: Draws) -> Units:
+    def _units(self, features: Tensor, classes: Tensor, draws: Draws, shares: Shares) -> Units:
         config, out_of_class = self.config, self.config.negatives_from == "pixels"
         if config.unit == "class":
             return class_units(
-                self.head, features, classes,
+                self.head, features, classes, shares,
                 n_classes=self.classes, out_of_class=out_of_class,
             )  # fmt: skip
         return pixel_units(
-            self.head, features, classes, draws,
+            self.head, features, classes, draws, shares,
             dim=config.projection_dim, n_classes=self.classes, cap=config.sample_cap,
             others=config.negatives if out_of_class else config.background_negatives,
             out_of_class=out_of_class,
@@ -241,7 +249,8 @@ class DensityContrast(nn.Module):
             units.others_XRD[0],
             units.other_valid_XR[0],
             self.config.negatives,
-            draws.negative_T[: anchor_valid_CQ.numel() + units.other_valid_XR.shape[1]],
+            draws.anchor_CQ[:, : anchor_valid_CQ.shape[1]],
+            draws.background_G[: units.other_valid_XR.shape[1]],
         )
 
     def _enough_neighbours(self, candidate_valid_CK: Tensor) -> Bool[Tensor, "C"]:
@@ -298,6 +307,12 @@ class Dacl(Cps):
             shared = contrast.bank if config.contrast.bank == "shared" else None
         self._insertions: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
+    @property
+    def seeing_own_images(self) -> list[nn.Module]:
+        """The networks, and the heads where they see whole maps; else they see the sample of all ranks."""
+        whole_maps = self.config.contrast.unit == "class"
+        return [self.networks, self.contrast] if whole_maps else [self.networks]
+
     def weights(self, step: int) -> dict[str, float]:
         """lambda_cross and lambda_CL(t)."""
         config = self.config.contrast
@@ -309,9 +324,10 @@ class Dacl(Cps):
         }  # fmt: skip
 
     def moment(self, batch: Batch, step: int) -> Moment:
-        """With the draws of both contrasts, each from a stream of its own."""
+        """With the draws of both contrasts, each from a stream of its own; for the images of all ranks."""
         draws = {}
         images, _, *size = batch.images.shape
+        images *= self.ranks.world
         for name, contrast in self.contrast.items():
             network = self.networks[name]
             assert isinstance(contrast, DensityContrast) and isinstance(
@@ -328,12 +344,14 @@ class Dacl(Cps):
         terms = self.co_training(outputs, batch, moment)
         idle = "contrast" in moment.idle
         results: dict[str, ContrastTerm] = {}
+        shares = Shares(self.ranks, batch.labeled, len(batch.images))
         with torch.set_grad_enabled(not idle):  # without weight the bank fills, nothing else
             for name in self.network_names:
                 results[name] = self.contrast[name](
                     outputs[name].features,
-                    self.reliable(name, outputs, batch, moment.step),
+                    shares.of_all(self.reliable(name, outputs, batch, moment.step)),
                     moment.draws[name],
+                    shares,
                     measure=moment.logged,
                 )
         self._insertions = {name: result.insertion for name, result in results.items()}
@@ -349,7 +367,7 @@ class Dacl(Cps):
     def reliable(
         self, name: str, outputs: dict[str, NetworkOutput], batch: Batch, step: int
     ) -> Int[Tensor, "B *S"]:
-        """Class of every pixel of the decoder map, as annotated or as the network(s) asked are sure of."""
+        """Class of every pixel of the decoder map, as annotated or as the network(s) asked are sure of; own images."""
         config = self.config.contrast
         sources = {
             "own": [name],
@@ -367,7 +385,7 @@ class Dacl(Cps):
         probs = torch.stack(each).mean(dim=0)
         if config.reliability == "entropy":
             progress = step / self.config.optim.steps
-            return certain_classes(labels, probs, dropped_share(progress))
+            return certain_classes(labels, probs, dropped_share(progress), self.ranks)
         return reliable_classes(labels, probs, config.phi)
 
     def _health(
@@ -377,7 +395,7 @@ class Dacl(Cps):
         results: dict[str, ContrastTerm],
         weighted: Tensor,
     ) -> dict[str, Tensor]:
-        """What the journal holds beside the losses: means of the two networks."""
+        """What the journal holds beside the losses: means of the two networks; `gradient_share` on own images."""
         each = [result.diagnostics for result in results.values()]
         means = {key: torch.stack([found[key] for found in each]).nanmean(dim=0) for key in each[0]}
         features = [output.features for output in outputs.values()]

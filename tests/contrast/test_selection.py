@@ -126,9 +126,9 @@ def negatives(count, anchor_valid=None, background_valid=None, seed=0):
     background = torch.tensor([[100.0], [101.0], [102.0]])
     yes = torch.ones(3, 2, dtype=torch.bool) if anchor_valid is None else anchor_valid
     there = torch.ones(3, dtype=torch.bool) if background_valid is None else background_valid
-    found = negatives_from_anchors(
-        anchors, yes, background, there, count, torch.rand(9, generator=generator(seed))
-    )
+    draws = torch.rand(9, generator=generator(seed))
+    scores = draws[:6].reshape(3, 2), draws[6:]
+    found = negatives_from_anchors(anchors, yes, background, there, count, *scores)
     assert not found.features_CRD.requires_grad
     return [sorted(found.features_CRD[n, found.valid_CR[n], 0].tolist()) for n in range(3)]
 

@@ -18,7 +18,7 @@ def test_drawn_pixels_are_reliable_members_of_their_class_or_of_none_of_it(out_o
     classes = torch.randint(-1, 4, (2, 9, 9), generator=generator())
     axis = torch.where(classes < 0, 7, classes)
     features = torch.nn.functional.one_hot(axis, 8).movedim(-1, 1).float()
-    draws = Draws(*torch.rand(2, classes.numel(), generator=generator()), *[torch.zeros(0)] * 3)
+    draws = Draws(*torch.rand(2, classes.numel(), generator=generator()), *[torch.zeros(0)] * 4)
     units = pixel_units(
         NoProjection(), features, classes, draws,
         dim=8, n_classes=4, cap=16, others=20, out_of_class=out_of_class,

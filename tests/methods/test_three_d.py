@@ -147,7 +147,7 @@ class TestOnlyTheShapeDiffers:
         _, _, labels, features = maps
         options = {"dim": 7, "n_classes": N, "cap": 9, "others": 11, "out_of_class": False}
         identity = NoProjection()
-        draws = Draws(*torch.rand(2, labels.numel(), generator=draw()), *[torch.zeros(0)] * 3)
+        draws = Draws(*torch.rand(2, labels.numel(), generator=draw()), *[torch.zeros(0)] * 4)
         volume = pixel_units(identity, features, labels, draws, **options)
         image = pixel_units(identity, self.flat(features), self.flat(labels), draws, **options)
         assert all(torch.equal(x, y) for x, y in zip(volume, image, strict=True))

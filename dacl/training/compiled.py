@@ -1,0 +1,29 @@
+"""Compiling a whole step's losses, networks and contrast together, into one graph."""
+
+from collections.abc import Callable
+
+import torch
+
+from dacl.methods.base import Batch, Method, Moment, Terms
+
+
+def compiled_terms(method: Method, backend: str = "inductor") -> Callable[[Batch, Moment], Terms]:
+    """`method.terms`, compiled for one shape of batch, without a break in the graph.
+
+    On a GPU the graphs are captured and replayed, so that a step costs no launch of its hundreds of kernels. Logged
+    steps run as they are: their diagnostics take gradients along the way, which a compiled backward cannot.
+
+    Args:
+        method: in the mode (train) and precision that it will run in.
+        backend: of `torch.compile`.
+    """
+    on_gpu = backend == "inductor" and next(method.parameters()).is_cuda
+    traced = torch.compile(
+        method.terms, fullgraph=True, dynamic=False, backend=backend,
+        mode="reduce-overhead" if on_gpu else None,
+    )  # fmt: skip
+
+    def terms(batch: Batch, moment: Moment) -> Terms:
+        return method.terms(batch, moment) if moment.logged else traced(batch, moment)
+
+    return terms
