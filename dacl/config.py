@@ -216,7 +216,7 @@ class Config(_Frozen):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Autocast type of the networks; losses, densities and weights stay fp32."""
     compile: bool = False
-    """torch.compile the networks."""
+    """Compile a step's losses into one graph."""
     image: ImageConfig = ImageConfig()
     network: NetworkConfig = NetworkConfig()
     optim: OptimConfig = OptimConfig()

@@ -96,7 +96,7 @@ Precision = Annotated[
 Compile = Annotated[
     bool,
     typer.Option(
-        "--compile", help="torch.compile the networks (pays on a GPU).", rich_help_panel=MACHINE
+        "--compile", help="Compile a step into one graph (for a GPU).", rich_help_panel=MACHINE
     ),
 ]
 
@@ -148,9 +148,21 @@ def layer(
 
 
 def configuration(
-    flags: dict[str, Any], preset: str | None, file: Path | None, assignments: list[str] | None
+    flags: dict[str, Any],
+    preset: str | None,
+    file: Path | None,
+    assignments: list[str] | None,
+    *,
+    elsewhere: bool = False,
 ) -> Config:
     """Preset, file, --set and flags, later wins; without a preset the one that suits the device.
+
+    Args:
+        flags: as `layer` makes them.
+        preset: by name.
+        file: TOML.
+        assignments: of --set.
+        elsewhere: it runs on another machine, where `auto` is a GPU; this one may have none.
 
     Raises:
         DaclError: an unknown preset, key or file, or a value out of range.
@@ -162,9 +174,13 @@ def configuration(
     layers = (from_file, parse_assignments(assignments or []), flags)
     config = resolve(preset or from_file.get("preset") or "small", *layers)
     if preset is None and "preset" not in from_file:
+        import torch
+
         from dacl.training.device import default_preset, pick_device
 
-        config = resolve(default_preset(pick_device(config.device)), *layers)
+        there = torch.device("cuda" if config.device == "auto" else config.device)
+        device = there if elsewhere else pick_device(config.device)
+        config = resolve(default_preset(device), *layers)
     return config
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from dacl.errors import DaclError
 from dacl.methods.base import Batch, Method, Moment, Terms
 
 
@@ -16,7 +17,20 @@ def compiled_terms(method: Method, backend: str = "inductor") -> Callable[[Batch
     Args:
         method: in the mode (train) and precision that it will run in.
         backend: of `torch.compile`.
+
+    Raises:
+        DaclError: the configuration has steps that are not one graph.
     """
+    if method.config.contrast.reliability == "entropy" and "contrast" in method.weights(0):
+        raise DaclError(
+            "contrast.reliability = 'entropy' keeps another number of pixels at every step: a graph of each",
+            "train without --compile, or with contrast.reliability = 'threshold'",
+        )
+    if method.ranks.world > 1:
+        raise DaclError(
+            "a compiled step cannot talk to other ranks",
+            "train without --compile, or in one process",
+        )
     on_gpu = backend == "inductor" and next(method.parameters()).is_cuda
     traced = torch.compile(
         method.terms, fullgraph=True, dynamic=False, backend=backend,
