@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dacl.config import ImageConfig
-from dacl.data.augment import Lines, Placement, source_lines, source_pixels
+from dacl.data.augment import Placement, lookups, source_pixels
 from dacl.data.grid import stored_size, training_slices
 from dacl.data.paging import room_for
 from dacl.data.prepared import CaseInfo, PreparedDataset
@@ -72,23 +72,16 @@ class SlicePool:
         sizes = [size for size, count in zip(stored_HW, slices, strict=True) for _ in range(count)]
         self.size_S2 = torch.tensor(sizes, device=self._traced_on)
         pixels_S = self.size_S2.prod(dim=1)
-        self.offset_S = pixels_S.cumsum(0) - pixels_S
-        if pixels_S.sum() < 2**31:  # lookups of half the width are the faster ones
-            self.offset_S = self.offset_S.int()
+        self.end_S = pixels_S.cumsum(0)
 
         channels, total = len(dataset.channels), int(pixels_S.sum())
+        # Pixel 0 belongs to no slice: it is what a patch shows where it leaves its slice.
         flat, mask_pixels = room_for(
-            device,
-            (channels * (total + 1), torch.float32),
-            (total + 1 if labels else 0, torch.uint8),
+            device, (channels * (1 + total), torch.float32), (labels * (1 + total), torch.uint8)
         )
-        pixels = flat.view(channels, total + 1)
-        self._nothing = (
-            total  # the pixel after the last: what a patch shows where it leaves its slice
-        )
-        pixels[:, total] = 0
-        mask_pixels[total:] = 0
-        start = 0
+        pixels = flat.view(channels, 1 + total)
+        pixels[:, 0], mask_pixels[:1] = 0, 0
+        start = 1
         for case in cases:
             label = dataset.read_label(case.id) if labels else None
             stored, mask = training_slices(
@@ -107,28 +100,33 @@ class SlicePool:
 
     def patches(self, index_B: Int[Tensor, "B"], placement: Placement) -> Patches:
         """Augmented patches of the slices `index_B`; what lies outside a slice is 0, background."""
+        if self.device.type == "cpu":
+            return self._slice_by_slice(index_B, placement)
         index_B = index_B.to(self._traced_on, non_blocking=True)
-        size_B2, offset_B = self.size_S2[index_B], self.offset_S[index_B]
-        lines = source_lines(placement.to(self._traced_on), size_B2, self.image)
-        side = self.image.patch_size
-        images = torch.empty((len(self.pixels_CP), len(index_B), side, side), device=self.device)
+        size_B2 = self.size_S2[index_B]
+        index = source_pixels(placement.to(self._traced_on), size_B2, self.image)
+        before_B = self.end_S[index_B] - size_B2.prod(dim=1)
+        index = torch.where(index > 0, before_B[:, None, None] + index, 0).to(self.device)
+        labels = None if self.mask_pixels is None else self.mask_pixels[index].long()
+        return Patches(self.pixels_CP[:, index].transpose(0, 1), labels)
+
+    def _slice_by_slice(self, index_B: Tensor, placement: Placement) -> Patches:
+        """The same. Each slice is copied first, so that the lookup meets it in a core's cache."""
+        count, side = len(index_B), self.image.patch_size
+        images = torch.empty((count, len(self.pixels_CP), side, side))
         labels = None
         if self.mask_pixels is not None:
-            labels = torch.empty(images.shape[1:], dtype=torch.int64, device=self.device)
-        width_B11, first_B11 = (at[:, None, None].to(offset_B) for at in (size_B2[:, 1], offset_B))
-        # On a CPU slice by slice: the lookup of one stays in a core's cache, which is most of its speed.
-        on_cpu = self.device.type == "cpu"
-        step = 1 if on_cpu else max(1, len(index_B))
-        for start in range(0, len(index_B), step):
-            here = slice(start, start + step)
-            straight = on_cpu and not placement.degrees_B[start]
-            rows, columns, inside = source_pixels(
-                Lines(*(part[here] for part in lines)), straight=straight
-            )
-            flat = first_B11[here] + rows * width_B11[here] + columns
-            flat = flat.where(inside, self._nothing).flatten().to(self.device)
+            labels = torch.empty((count, side, side), dtype=torch.int64)
+        ends, sizes = self.end_S[index_B].tolist(), self.size_S2[index_B].tolist()
+        found = lookups(placement, self.size_S2[index_B], self.image)
+        for b, (end, (height, width), index) in enumerate(zip(ends, sizes, found, strict=True)):
+            here = slice(end - height * width, end + 1)
             for channel, pixels_P in enumerate(self.pixels_CP):
-                torch.index_select(pixels_P, 0, flat, out=images[channel, here].view(-1))
+                near = pixels_P[here].clone()
+                near[0] = 0
+                torch.index_select(near, 0, index, out=images[b, channel].view(-1))
             if labels is not None and self.mask_pixels is not None:
-                labels[here].view(-1).copy_(self.mask_pixels.index_select(0, flat))
-        return Patches(images.transpose(0, 1), labels)
+                near = self.mask_pixels[here].clone()
+                near[0] = 0
+                labels[b].view(-1).copy_(near.index_select(0, index))
+        return Patches(images, labels)

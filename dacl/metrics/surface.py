@@ -79,7 +79,7 @@ def _summarize(there_N: np.ndarray, back_N: np.ndarray) -> Distances:
 
 
 def _bounding_box(mask_ZHW: np.ndarray) -> tuple[slice, ...]:
-    used_ZH, used_HW = mask_ZHW.any(axis=2), mask_ZHW.any(axis=0)
+    used_ZH, used_HW = np.any(mask_ZHW, axis=2), np.any(mask_ZHW, axis=0)
     box = []
     for used in (used_ZH.any(axis=1), used_HW.any(axis=1), used_HW.any(axis=0)):
         at = np.flatnonzero(used)

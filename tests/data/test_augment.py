@@ -6,7 +6,8 @@ import scipy.ndimage as ndi
 import torch
 
 from dacl.config import ImageConfig
-from dacl.data.augment import Placement, draw_placements, source_lines, source_pixels
+from dacl.data import augment as module
+from dacl.data.augment import Placement, draw_placements, lookups, source_pixels
 
 RESIZE = ImageConfig(geometry="resize", patch_size=64)
 CROP = ImageConfig(geometry="resample", patch_size=32)
@@ -19,15 +20,11 @@ def look_up(array_HW, image, *, turns=0, axis=-1, degrees=0.0, shift=(0.0, 0.0))
         torch.tensor([float(degrees)]),
         torch.tensor([shift]),
     )
-    lines = source_lines(placement, torch.tensor([array_HW.shape]), image)
-    rows, columns, inside = (each[0].numpy() for each in source_pixels(lines))
-    if degrees == 0:
-        found = [each[0].numpy() for each in source_pixels(lines, straight=True)]
-        np.testing.assert_array_equal(found[2], inside)
-        for narrow, whole in zip(found[:2], (rows, columns), strict=True):
-            assert narrow.size == whole.shape[0]
-            assert ((narrow == whole) | ~inside).all()
-    return np.where(inside, array_HW[rows * inside, columns * inside], 0)
+    size = torch.tensor([array_HW.shape])
+    index = source_pixels(placement, size, image)[0]
+    assert index.dtype == torch.int32
+    assert torch.equal(next(lookups(placement, size, image)), index.flatten())
+    return np.append(0, array_HW)[index]
 
 
 def zoomed(array_HW, side=64):
@@ -79,8 +76,9 @@ def test_crops_lie_on_the_slice_and_reach_both_ends():
         placement.degrees_B * 0,
         placement.shift_B2,
     )
-    rows, columns, inside = source_pixels(source_lines(still, size, CROP))
-    assert inside.all()
+    index_BSS = source_pixels(still, size, CROP) - 1
+    assert (index_BSS >= 0).all()
+    rows, columns = index_BSS // 33, index_BSS % 33
     assert set(rows[:, 0, 0].tolist()) == set(range(9))
     assert set(columns[:, 0, 0].tolist()) == {0, 1}
     assert (rows[:, -1, 0] - rows[:, 0, 0] == 31).all()
@@ -129,3 +127,19 @@ def test_without_mirroring_every_slice_is_rotated_and_none_turned_or_flipped():
     assert without.degrees_B.min() == -20
     assert without.degrees_B.max() == 19
     assert torch.equal(with_it.shift_B2, without.shift_B2)
+
+
+def test_kept_lookups_are_those_of_each_slice_and_no_more_than_so_many():
+    """Sizes, turns and geometry that share a batch do not share a lookup."""
+    size = torch.tensor([[40, 50], [50, 40], [40, 50]])
+    placement = Placement(
+        torch.tensor([0, 0, 1]),
+        torch.tensor([-1, -1, 0]),
+        torch.tensor([5.0, 5.0, 0.0]),
+        torch.rand(3, 2),
+    )
+    for image in (RESIZE, CROP, RESIZE.model_copy(update={"patch_size": 32}), RESIZE):
+        expected = source_pixels(placement, size, image)
+        for found, index in zip(lookups(placement, size, image), expected, strict=True):
+            assert torch.equal(found, index.flatten())
+    assert module._lookup_of_whole.cache_info().maxsize == module.KEPT_LOOKUPS
