@@ -1,7 +1,8 @@
 """Density-aware contrastive learning, one idea of the paper a file.
 
 Legend of shape suffixes:
-    B images   I images of all ranks, which are B where there is one   N classes with background   C foreground classes   P pixels of all B feature maps
+    B images   N classes with background   C foreground classes   P pixels of all B feature maps
+    I images of all ranks, where several train together: those of one are its B, and P are the pixels of all I
     M units of a class, padded   K candidate neighbours   Q anchors   S keys   R negatives   L bank length
     D width of the projection space
 Maps of any number of spatial axes, *S, serve: H W, or D H W, whose voxels are called pixels too.

@@ -58,6 +58,9 @@ def joined() -> Iterator[Ranks]:
     if ranks.world == 1:
         yield ALONE
         return
+    # Imported later, by torch.optim, its functions would hold the group as a default argument, and gloo's threads would
+    # outlive the interpreter: an abort at exit, one time in five.
+    import torch.distributed.nn
     from torch.distributed.rendezvous import rendezvous
 
     store, rank, world = next(rendezvous("env://", timeout=TIMEOUT))
@@ -126,10 +129,7 @@ def device_of(ranks: Ranks, name: str) -> torch.device:
 
 
 def join_statistics(method: Method, ranks: Ranks, device: torch.device) -> list[str]:
-    """Make batch statistics those of the whole batch; what to tell where that cannot be.
-
-    The heads of the contrast stay: what they see is the sample of all ranks already.
-    """
+    """Make batch statistics those of the whole batch; what to tell where that cannot be."""
     if ranks.world == 1:
         return []
     if device.type != "cuda":
@@ -137,8 +137,8 @@ def join_statistics(method: Method, ranks: Ranks, device: torch.device) -> list[
             f"batch statistics are those of each rank's share, 1/{ranks.world} of the batch: "
             "PyTorch synchronises them on GPUs alone"
         ]
-    for name, network in method.networks.items():
-        method.networks[name] = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    for module in method.seeing_own_images:
+        nn.SyncBatchNorm.convert_sync_batchnorm(module)  # what it holds, in place
     return []
 
 
