@@ -84,10 +84,7 @@ def _source_lines(placement: Placement, size_B2: Tensor, image: ImageConfig) -> 
 
     last_B2 = last_B2.double()
     angle_B1 = torch.deg2rad(placement.degrees_B.double())[:, None]
-    y_BS, x_BS = (
-        y_BS - last_B2[:, :1] / 2,
-        x_BS - last_B2[:, 1:] / 2,
-    )  # from the centre of the slice
+    y_BS, x_BS = y_BS - last_B2[:, :1] / 2, x_BS - last_B2[:, 1:] / 2  # from the centre
     by_y_B2S = torch.stack([angle_B1.cos() * y_BS, -angle_B1.sin() * y_BS], dim=1)
     by_x_B2S = torch.stack([angle_B1.sin() * x_BS, angle_B1.cos() * x_BS], dim=1)
     crosswise_B11 = crosswise_B1.unsqueeze(2)

@@ -102,6 +102,9 @@ class SlicePool:
         """Augmented patches of the slices `index_B`; what lies outside a slice is 0, background."""
         if self.device.type == "cpu":
             return self._slice_by_slice(index_B, placement)
+        return self._all_at_once(index_B, placement)
+
+    def _all_at_once(self, index_B: Tensor, placement: Placement) -> Patches:
         index_B = index_B.to(self._traced_on, non_blocking=True)
         size_B2 = self.size_S2[index_B]
         index = source_pixels(placement.to(self._traced_on), size_B2, self.image)

@@ -57,14 +57,28 @@ def test_patches_equal_indexing_each_slice(dataset, image):
     for b, i in enumerate(index.tolist()):
         one = Placement(*(getattr(placement, name)[b : b + 1] for name in Placement.__slots__))
         size = torch.tensor([images[i].shape])
-        size = torch.tensor([images[i].shape])
-        index = source_pixels(one, size, image)[0]
+        pixels = source_pixels(one, size, image)[0]
         for found, stored in (
             (patches.images_BCHW[b, 0], images[i]),
             (patches.labels_BHW[b], labels[i]),
         ):
-            expected = np.append(stored.dtype.type(0), stored)[index]
+            expected = np.append(stored.dtype.type(0), stored)[pixels]
             np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("image", [RESIZE, CROP], ids=["resize", "crop"])
+@pytest.mark.parametrize("labels", [True, False])
+def test_a_gpu_which_looks_a_batch_up_at_once_sees_the_same(dataset, image, labels):
+    pool = pool_of(dataset, image, labels=labels)
+    index, placement = torch.tensor([5, 0, 3, 2, 5, 1, 4]), draw_placements(7, 5)
+    by_slice, at_once = pool.patches(index, placement), pool._all_at_once(index, placement)
+    assert torch.equal(by_slice.images_BCHW, at_once.images_BCHW)
+    assert at_once.images_BCHW.dtype == torch.float32
+    if labels:
+        assert torch.equal(by_slice.labels_BHW, at_once.labels_BHW)
+        assert at_once.labels_BHW.dtype == torch.int64
+    else:
+        assert by_slice.labels_BHW is at_once.labels_BHW is None
 
 
 def test_image_and_label_are_looked_up_in_the_same_place(dataset):
