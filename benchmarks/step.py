@@ -1,74 +1,164 @@
-"""What the contrast costs: time of a DACL step as a ratio to a CPS step, interleaved in one process.
+"""The training step: beside the field's, in its parts, and what the contrast adds to it."""
 
-    OMP_NUM_THREADS=2 python benchmarks/step.py
-
-Random images; the labels are a disc in a ring, so that every class has about as many reliable pixels as a heart.
-"""
-
-import argparse
-import statistics
+import itertools
 import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 
-from dacl.config import resolve
-from dacl.methods import METHODS, Batch
-from dacl.presets import PRESETS
-from dacl.training.device import has_fast_bf16, peak_memory_mb, pick_device
+from benchmarks import step_gpu
+from benchmarks.field_step import REFERENCE, FieldStep
+from benchmarks.harness import AtLeast, AtMost, Bench
+from benchmarks.made_steps import Size, batch_of, late_in_a_run, method_of
+from dacl.methods.dacl import Dacl
+from dacl.training.device import has_fast_bf16
+
+THREADS = None
+CPU = torch.device("cpu")
+PHASES = ("networks and losses", "backward", "update of weights and banks")
 
 
-def labels(count: int, side: int) -> torch.Tensor:
-    """int64 (count, side, side): a disc, a ring around it and a smaller disc beside them."""
-    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    radius = ((y - side / 2) ** 2 + (x - side / 2) ** 2).sqrt() / side
-    beside = ((y - side / 2) ** 2 + (x - side / 5) ** 2).sqrt() / side
-    classes = torch.zeros(side, side, dtype=torch.long)
-    classes[beside < 0.1] = 1
-    classes[radius < 0.15] = 2
-    classes[radius < 0.1] = 3
-    return classes.repeat(count, 1, 1)
+class Goal(NamedTuple):
+    """How many times as fast as the field CPS must be, and how many times CPS's time DACL may take."""
+
+    fp32: float | None = None
+    bf16: float | None = None
+    contrast: float | None = None
 
 
-def main() -> None:
-    """Print the median of each and the median of the pairwise ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", choices=PRESETS, default="small")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--device", default="auto")
-    given = parser.parse_args()
-    device = pick_device(given.device)
-    methods, optimizers = {}, {}
-    for name in ("cps", "dacl"):
-        config = resolve(given.preset, {"method": name})
-        methods[name] = METHODS[name](config, 1, 4).to(device)
-        methods[name].bf16 = has_fast_bf16(device)
-        optimizers[name] = torch.optim.SGD(methods[name].parameters(), lr=0.01, momentum=0.9)
-    optim, side = config.optim, config.image.patch_size
-    truth = labels(optim.batch_labeled, side).to(device)
-    images = torch.randn(optim.batch_labeled + optim.batch_unlabeled, 1, side, side, device=device)
-    images[: len(truth), 0] += truth
-
-    seconds: dict[str, list[float]] = {name: [] for name in methods}
-    for turn in range(3 + given.rounds):
-        for name, method in methods.items():
-            start = time.perf_counter()
-            terms = method.losses(Batch(images, truth), optim.steps // 2 + turn)
-            optimizers[name].zero_grad()
-            terms.total.backward()
-            optimizers[name].step()
-            method.after_step(turn)
-            terms.total.item()
-            if turn >= 3:  # the first rounds fill the banks and warm up
-                seconds[name].append(time.perf_counter() - start)
-    ratios = [b / a for a, b in zip(seconds["cps"], seconds["dacl"], strict=True)]
-    for name, times in seconds.items():
-        print(f"{name}: median {1000 * statistics.median(times):.0f} ms")
-    print(
-        f"dacl / cps: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f} "
-        f"({given.preset}, {device}, {torch.get_num_threads()} threads, "
-        f"peak memory of both {peak_memory_mb(device):.0f} MB)"
-    )
+SMALL, PAPER, ORGANS = Size(8, 128), Size(24, 256), Size(8, 256, 14)
+VOLUMES = Size(2, 96, 2, dims=3)
+GOALS = {
+    SMALL: Goal(1.2, 1.8, 1.15),
+    PAPER: Goal(1.5, 3.0, 1.10),
+    ORGANS: Goal(contrast=1.25),
+    VOLUMES: Goal(bf16=2.3),
+}
+ROUNDS = {SMALL: 15, PAPER: 4, ORGANS: 7, VOLUMES: 2}
+QUICK = {Size(2, 32): Goal(1.2, 1.8, 1.15), Size(2, 32, 2, dims=3): Goal(bf16=2.3)}
 
 
-if __name__ == "__main__":
-    main()
+def run(bench: Bench) -> None:
+    """The CPU's step; on a GPU the whole loop's."""
+    if bench.device.type == "cuda":
+        step_gpu.run(bench)
+        return
+    goals = QUICK if bench.quick else GOALS
+    for size, goal in goals.items():
+        _beside_the_field(bench, size, goal)
+    for size in [size for size in goals if size.dims == 2]:
+        _parts(bench, size)
+    if not bench.quick:
+        _memory(bench, SMALL)
+        _memory(bench, PAPER)
+        for size in (SMALL, PAPER):
+            bench.under_both_allocators(
+                "the field's step: what the allocator alone gives", str(size),
+                "benchmarks.step:field_job", *size, unit="ms", rounds=2, precision="fp32",
+            )  # fmt: skip
+        _growth(bench)
+
+
+def _beside_the_field(bench: Bench, size: Size, goal: Goal) -> None:
+    jobs: dict[str, Callable[[], Any]] = {
+        "field": field_job(*size),
+        "fp32": job("cps", "fp32", *size),
+    }
+    if has_fast_bf16(CPU):
+        jobs["bf16"] = job("cps", "bf16", *size)
+    if goal.contrast:
+        jobs["dacl"] = job("dacl", list(jobs)[-1], *size)
+    seconds = bench.interleave(jobs, ROUNDS.get(size, 2), warmup=2)
+    targets = {"fp32": goal.fp32, "bf16": goal.bf16}
+    for precision in [name for name in targets if name in jobs]:
+        least = targets[precision]
+        bench.ratio(
+            "a step of CPS", str(size), seconds[precision], seconds["field"], against=REFERENCE,
+            unit="ms", target=None if least is None else AtLeast(least), precision=precision,
+        )  # fmt: skip
+    if goal.contrast:
+        precision = "bf16" if "bf16" in jobs else "fp32"
+        bench.ratio(
+            "a step of DACL", str(size), seconds["dacl"], seconds[precision],
+            against=f"our own step of CPS, {precision}",
+            unit="ms", target=AtMost(goal.contrast), precision=precision,
+        )  # fmt: skip
+
+
+def _parts(bench: Bench, size: Size) -> None:
+    """Each method's step, phase by phase."""
+    precision = "bf16" if has_fast_bf16(CPU) else "fp32"
+    for method in ("supervised", "cps", "dacl"):
+        one = Step(method, precision, size)
+        rounds = [one.timed() for _ in range(2 + bench.rounds(ROUNDS.get(size, 2)))][2:]
+        for phase, name in enumerate(PHASES):
+            bench.figure(
+                f"a step of {method}: {name}", str(size), [1e3 * found[phase] for found in rounds],
+                unit="ms", precision=precision,
+            )  # fmt: skip
+
+
+def _memory(bench: Bench, size: Size) -> None:
+    reference = bench.memory("benchmarks.step:field_job", *size).job_mb
+    precision = "bf16" if has_fast_bf16(CPU) else "fp32"
+    for method in ("cps", "dacl"):
+        ours = bench.memory("benchmarks.step:job", method, precision, *size).job_mb
+        bench.figure(
+            f"peak memory of a step of {method}, as a share of the field's step of CPS", str(size),
+            [ours / reference], unit="", target=AtMost(0.5) if method == "cps" else None,
+            memory_mb=ours, reference_memory_mb=reference, reference=REFERENCE, precision=precision,
+        )  # fmt: skip
+
+
+def _growth(bench: Bench) -> None:
+    """With the classes and with the batch: DACL beside CPS."""
+    precision = "bf16" if has_fast_bf16(CPU) else "fp32"
+    sizes = [Size(8, 128, classes) for classes in (9, 14)] + [Size(n, 128) for n in (4, 16)]
+    for size in sizes:
+        seconds = bench.interleave(
+            {name: job(name, precision, *size) for name in ("cps", "dacl")}, rounds=5, warmup=2
+        )
+        bench.ratio(
+            "growth: a step of DACL", str(size), seconds["dacl"], seconds["cps"],
+            against="our own step of CPS", unit="ms", target=None, precision=precision,
+        )  # fmt: skip
+
+
+def field_job(images: int, side: int, classes: int, dims: int) -> Callable[[], float]:
+    """The field's step on one batch."""
+    size = Size(images, side, classes, dims)
+    step, batch = FieldStep(method_of("cps", size)), batch_of(size)
+    return lambda: step(batch)
+
+
+def job(
+    method: str, precision: str, images: int, side: int, classes: int, dims: int
+) -> Callable[[], list[float]]:
+    """A step of ours on one batch."""
+    return Step(method, precision, Size(images, side, classes, dims)).timed
+
+
+class Step:
+    """A step of ours on one batch, past the warm-up of the contrast, with full banks."""
+
+    def __init__(self, method: str, precision: str, size: Size) -> None:
+        self.method, self.batch = method_of(method, size), batch_of(size)
+        self.method.bf16 = precision == "bf16"
+        self.optimizer = torch.optim.SGD(self.method.parameters(), lr=0.01, momentum=0.9)
+        if isinstance(self.method, Dacl):
+            late_in_a_run(self.method, self.batch)
+
+    def timed(self) -> list[float]:
+        """Take the step; seconds of each of PHASES."""
+        method, step = self.method, self.method.config.optim.steps // 2 + 1  # no logged step
+        clock = [time.perf_counter()]
+        terms = method.losses(self.batch, step)
+        clock.append(time.perf_counter())
+        self.optimizer.zero_grad(set_to_none=True)
+        terms.total.backward()
+        clock.append(time.perf_counter())
+        self.optimizer.step()
+        method.after_step(step)
+        clock.append(time.perf_counter())
+        return [after - before for before, after in itertools.pairwise(clock)]

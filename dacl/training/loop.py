@@ -69,7 +69,7 @@ class Trainer:
         # On a GPU some operations have no deterministic form, or a slow one.
         torch.use_deterministic_algorithms(self.device.type == "cpu")
         # It would also fill all new memory, which nobody reads: 3 % of a step.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if config.journal.tensorboard:
             require_tensorboard()
         method_class = METHODS[config.method]
@@ -137,7 +137,7 @@ class Trainer:
         self._clock = (time.perf_counter(), self.step)
         self.method.train()
         while self.step < total:
-            self._train_step()
+            self.train_step()
             listener.stepped(self.step)
             last = self.step == total
             if self.step % every.log_every == 0 or last:
@@ -153,7 +153,8 @@ class Trainer:
         self.journal.draw()
         return Summary(self.run_dir, self.step, self.step == total, self.best)
 
-    def _train_step(self) -> None:
+    def train_step(self) -> None:
+        """Draw a batch, compute its losses, update the weights, and what the method does after it."""
         set_lr(self.optimizer, poly_lr(self.step, self.config.optim))
         batch = self.feed.batch(self.step)
         terms = self._terms_of(batch, self.method.moment(batch, self.step))

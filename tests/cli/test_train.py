@@ -143,7 +143,7 @@ def stopped(train, monkeypatch, place):
     import os
     import signal
 
-    before = loop.Trainer._train_step
+    before = loop.Trainer.train_step
 
     def step(self):
         before(self)
@@ -151,7 +151,7 @@ def stopped(train, monkeypatch, place):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Trainer, "_train_step", step)
+        patch.setattr(loop.Trainer, "train_step", step)
         return train(*SHORT, "--out", "run")
 
 

@@ -156,7 +156,7 @@ def test_the_estimate_leaves_everything_as_it_was(method, data, tmp_path):
     trainer = tiny.trainer_of(data, tmp_path / "run", method)
     trainer.method.train()
     for _ in range(2):
-        trainer._train_step()  # banks and momentum are filled
+        trainer.train_step()  # banks and momentum are filled
 
     def everything():
         return {
