@@ -1,19 +1,32 @@
-"""What every rank does in the tests of several: run under torchrun it writes what it found, imported it is the reference.
+"""What every rank does in the tests of several: under torchrun it writes what it found, imported it is the reference.
 
 Dropout is 0 and the networks' batch statistics are frozen, so that one process with the whole batch and two with halves
 of it compute the same; in float64, so that they do to the last digits.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
+import tiny
 import torch
 from torch import nn
 
 from dacl.config import Config, resolve
+from dacl.data.prepared import PreparedDataset
+from dacl.errors import DaclError
 from dacl.methods import METHODS, Batch
 from dacl.ranks import ALONE, Ranks
-from dacl.training.distributed import average_gradients, joined
+from dacl.training.distributed import (
+    SaidByFirst,
+    any_of,
+    average_gradients,
+    joined,
+    on_first,
+    require_same,
+)
+from dacl.training.journal import Journal
+from dacl.training.loop import Trainer
 
 N = 4
 CASES: dict[str, dict] = {
@@ -68,7 +81,7 @@ def batch(name: str, number: int, ranks: Ranks = ALONE) -> Batch:
 
 
 def outcome(name: str, ranks: Ranks) -> dict:
-    """Gradients, losses, diagnostics and buffers of two steps, the second against a bank that the first began to fill."""
+    """Gradients, losses, diagnostics and buffers of two steps, the second against the bank that the first began."""
     method = METHODS[config(name).method](config(name), 1, N).double().train()
     method.ranks = ranks
     frozen = method if name == "class vectors" else method.networks  # others see one sample
@@ -104,10 +117,58 @@ def outcomes(ranks: Ranks) -> dict[str, dict]:
         torch.Tensor.float = before
 
 
+def trained(data: Path, out: Path, ranks: Ranks) -> None:
+    """A run left alone, and one that the second rank alone asks to stop, once, and that goes on; with dropout."""
+    settings = tiny.config("dacl", optim={"steps": 7})
+    dataset = PreparedDataset.open(data)
+    Trainer(settings, dataset, out / "alone", ranks).run(tiny.Quiet())
+
+    def asked() -> bool:
+        return ranks.rank == 1 and trainer.step == 5
+
+    trainer = Trainer(settings, dataset, out / "stopped", ranks)
+    summary = trainer.run(tiny.Quiet(), asked)
+    assert (summary.step, summary.finished) == (5, False)
+    on_first(ranks, lambda: shutil.copytree(out / "stopped", out / "half"))
+    assert Trainer.resume(out / "stopped", ranks=ranks).run(tiny.Quiet()).finished
+
+
+def complaints(ranks: Ranks) -> dict[str, str]:
+    """What a rank is told when one of them fails or differs."""
+
+    def fail() -> None:
+        raise DaclError("the disk is full", "make room")
+
+    told = {}
+    for name, work in {
+        "first": lambda: on_first(ranks, fail),
+        "same": lambda: require_same(ranks, data=1, configuration=2),
+        "other": lambda: require_same(ranks, data=1, configuration=ranks.rank),
+    }.items():
+        try:
+            work()
+        except DaclError as error:
+            told[name] = error.message
+    return told
+
+
 def main() -> None:
-    out = Path(sys.argv[1])
-    with joined() as ranks:
-        torch.save(outcomes(ranks), out / f"rank{ranks.rank}.pt")
+    data, out = map(Path, sys.argv[1:])
+    Journal.draw = lambda self: None  # type: ignore[method-assign]  # it takes longer than the training
+    found: dict = {}
+    try:
+        with joined() as ranks:
+            found |= {
+                "rank": ranks.rank,
+                "outcomes": outcomes(ranks),
+                "complaints": complaints(ranks),
+                "any": [any_of(ranks, ranks.rank == 1), any_of(ranks, False)],
+            }
+            trained(data, out, ranks)
+            raise DaclError("all ranks find the same")
+    except DaclError as error:
+        found["told"] = not isinstance(error, SaidByFirst)
+    torch.save(found, out / f"rank{found['rank']}.pt")
 
 
 if __name__ == "__main__":
