@@ -57,9 +57,10 @@ def main(argv: list[str] | None = None) -> int:
             failed.append(part)
             continue
         records += json.loads((given.out / f"{part}.json").read_text())
-    result = {"provenance": provenance(quick=given.quick), "records": records}
+    where = provenance(quick=given.quick)
+    result = {"provenance": where, "records": records}
     (given.out / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
-    table = markdown(records, result["provenance"])
+    table = markdown(records, where)
     (given.out / "bench.md").write_text(table)
     print(table)
     if failed:

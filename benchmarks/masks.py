@@ -59,7 +59,7 @@ def prediction(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for z in range(len(pred)):
         change = rng.integers(3)
         if change:
-            pred[z] = (ndimage.grey_dilation, ndimage.grey_erosion)[change - 1](pred[z], 3)
+            pred[z] = (ndimage.grey_dilation, ndimage.grey_erosion)[change - 1](pred[z], (3, 3))
     for _ in range(3):
         z, y, x = (rng.integers(0, max(1, n - 8)) for n in truth.shape)
         pred[z, y : y + 6, x : x + 6] = rng.integers(1, truth.max() + 1)

@@ -1,6 +1,7 @@
 """Dice, JC, ASD, ASSD and HD95 of every class, beside medpy 0.5.2 computing the same numbers class by class."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def _beside_medpy(
         jobs["medpy"] = lambda: by_medpy(pairs, n_classes)
         note = _difference(jobs["ours"](), jobs["medpy"]())
     seconds = bench.interleave(jobs, rounds=3, warmup=0 if medpy else 1)
-    per = {"unit": "ms / volume", "per": len(pairs)}
+    unit, per = "ms / volume", len(pairs)
     if medpy:
         bench.ratio(
             name,
@@ -98,13 +99,12 @@ def _beside_medpy(
             against=MEDPY,
             target=target,
             note=note,
-            **per,
+            unit=unit,
+            per=per,
         )
     else:
         values = [s * 1e3 / len(pairs) for s in seconds["ours"]]
-        bench.figure(
-            name, size, values, unit="ms / volume", note="medpy is not installed: no ratio"
-        )
+        bench.figure(name, size, values, unit=unit, note="medpy is not installed: no ratio")
 
 
 def _abdomen(bench: Bench, *, medpy: bool) -> None:
@@ -115,7 +115,7 @@ def _abdomen(bench: Bench, *, medpy: bool) -> None:
     size = f"{_text(shape)}, 13 organs of {voxels.min()} to {voxels.max()} voxels"
     seconds = bench.interleave({"ours": lambda: ours([pair], n_classes)}, rounds=7)["ours"]
     memory = bench.memory("benchmarks.metrics:abdomen_job", n_classes, shape)
-    both = {"memory_mb": memory.job_mb}
+    both: dict[str, Any] = {"memory_mb": memory.job_mb}
     bench.figure("all metrics, time", size, seconds, unit="s", target=AtMost(1.2), **both)
     bench.figure(
         "all metrics, memory of the process",
@@ -128,7 +128,7 @@ def _abdomen(bench: Bench, *, medpy: bool) -> None:
     if not medpy:
         return
 
-    def measure() -> dict[str, list]:
+    def measure() -> dict[str, Any]:
         found: list[np.ndarray] = []
         taken = bench.interleave(
             {"medpy": lambda: found.append(by_medpy([pair], n_classes))}, rounds=1, warmup=0
