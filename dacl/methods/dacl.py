@@ -174,7 +174,9 @@ class DensityContrast(nn.Module):
         enough_C = self._enough_neighbours(candidate_valid_CK)
         return Selection(units, density_CM, anchors, keys, bank_keys, enough_C)
 
-    def _units(self, features: Tensor, classes: Tensor, draws: Draws, shares: Shares) -> Units:
+    def _units(
+        self, features: Tensor, classes: Tensor, draws: Draws, shares: Shares = WHOLE
+    ) -> Units:
         config, out_of_class = self.config, self.config.negatives_from == "pixels"
         if config.unit == "class":
             return class_units(

@@ -359,15 +359,15 @@ def test_a_full_disk_in_the_middle(train, place, monkeypatch):
 def test_a_nan_names_step_term_and_checkpoint(train, monkeypatch):
     from dacl.methods import Cps
 
-    before = Cps.losses
+    before = Cps.terms
 
-    def losses(self, batch, step):
-        terms = before(self, batch, step)
-        if step == 3:
-            terms.parts["cross"] = terms.parts["cross"] * float("nan")
-        return terms
+    def terms(self, batch, moment):
+        found = before(self, batch, moment)
+        if moment.step == 3:
+            found.parts["cross"] = found.parts["cross"] * float("nan")
+        return found
 
-    monkeypatch.setattr(Cps, "losses", losses)
+    monkeypatch.setattr(Cps, "terms", terms)
     outcome = train(*SHORT, "--out", "run")
     assert outcome.code == 1
     assert "the loss is not finite at step 4: term 'cross' is nan" in outcome.err

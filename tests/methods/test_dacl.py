@@ -53,7 +53,7 @@ def test_whose_pseudo_label_it_is(monkeypatch, whose):
     seen = {}
     for name in "ab":
 
-        def record(_features, classes_BHW, _draws, measure, name=name):
+        def record(_features, classes_BHW, _draws, _shares, measure, name=name):
             seen[name] = classes_BHW
             return SimpleNamespace(
                 loss=torch.zeros(()), insertion=(torch.zeros(0),) * 3, diagnostics={}
