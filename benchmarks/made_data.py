@@ -75,8 +75,10 @@ def write_raw(root: Path, count: int, *, small: bool = False) -> Path:
     return root
 
 
-def write_prepared(root: Path, count: int, *, small: bool = False) -> PreparedDataset:
-    """Write volumes as case files: a tenth of the patients for validation, the others for training."""
+def write_prepared(
+    root: Path, count: int, *, n_val: int | None = None, small: bool = False
+) -> PreparedDataset:
+    """Write volumes as case files: `n_val` patients, or a tenth, for validation, the others for training."""
     infos = {}
     for scan in scans(count, small=small):
         patient = scan.id.partition("_")[0]
@@ -98,7 +100,7 @@ def write_prepared(root: Path, count: int, *, small: bool = False) -> PreparedDa
             source={},
         )
     patients = tuple(dict.fromkeys(info.patient for info in infos.values()))
-    n_val = max(1, len(patients) // 10)
+    n_val = n_val or max(1, len(patients) // 10)
     return PreparedDataset(
         root=root,
         name="made",
