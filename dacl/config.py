@@ -188,8 +188,8 @@ class JournalConfig(_Frozen):
 
     log_every: Annotated[int, Field(ge=1)] = 50
     """Steps between two lines of losses and diagnostics."""
-    validate_every: Annotated[int, Field(ge=1)] = 200
-    """Steps between two validations; the best is judged by network a's mean foreground Dice."""
+    validate_every: Annotated[int, Field(ge=0)] = 0
+    """Steps between two validations, 0: a tenth of the run; the best is judged by network a's mean foreground Dice."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 200
     """Steps between two writes of latest.pt."""
     tensorboard: bool = False
@@ -235,6 +235,11 @@ class Config(_Frozen):
         if self.image.dims == 3 and self.network.shared_encoder:
             raise ValueError("network.shared_encoder needs the U-Net: image.dims = 2")
         return self
+
+    @property
+    def validate_every(self) -> int:
+        """Steps between two validations."""
+        return self.journal.validate_every or -(-self.optim.steps // 10)
 
 
 UNUSED: dict[str, tuple[str, ...]] = {"supervised": ("cross", "contrast"), "cps": ("contrast",)}

@@ -277,3 +277,9 @@ def test_settings_that_are_off_are_no_part_of_the_recipe():
 def test_settings_that_contradict_each_other_are_refused(over, said):
     with pytest.raises(DaclError, match=said):
         resolve("small", over)
+
+
+@pytest.mark.parametrize(("steps", "every", "found"), [(3000, 0, 300), (15, 0, 2), (3000, 7, 7)])
+def test_a_run_is_validated_ten_times_unless_told_otherwise(steps, every, found):
+    config = resolve("small", {"optim": {"steps": steps}, "journal": {"validate_every": every}})
+    assert config.validate_every == found

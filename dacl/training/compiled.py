@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 
 from dacl.errors import DaclError
-from dacl.methods.base import Batch, Method, Moment, Terms
+from dacl.methods.base import Batch, Method, Terms
 
 
-def compiled_terms(method: Method, backend: str = "inductor") -> Callable[[Batch, Moment], Terms]:
-    """`method.terms`, compiled for one shape of batch, without a break in the graph.
+def compiled_losses(method: Method, backend: str = "inductor") -> Callable[[Batch, int], Terms]:
+    """`method.losses`, its tensors' part compiled for one shape of batch, without a break in the graph.
 
     On a GPU the graphs are captured and replayed, so that a step costs no launch of its hundreds of kernels. Logged
     steps run as they are: their diagnostics take gradients along the way, which a compiled backward cannot.
@@ -37,7 +37,8 @@ def compiled_terms(method: Method, backend: str = "inductor") -> Callable[[Batch
         mode="reduce-overhead" if on_gpu else None,
     )  # fmt: skip
 
-    def terms(batch: Batch, moment: Moment) -> Terms:
+    def losses(batch: Batch, step: int) -> Terms:
+        moment = method.moment(batch, step)
         return method.terms(batch, moment) if moment.logged else traced(batch, moment)
 
-    return terms
+    return losses

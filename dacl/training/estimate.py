@@ -48,4 +48,4 @@ def estimated_seconds(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)  # the copy is not the run
     left = total - step
-    return left * step_seconds + left / config.journal.validate_every * val_seconds
+    return left * step_seconds + left / config.validate_every * val_seconds

@@ -23,7 +23,7 @@ from dacl.errors import DaclError
 from dacl.methods import METHODS
 from dacl.ranks import ALONE, Ranks
 from dacl.training import checkpoint, distributed
-from dacl.training.compiled import compiled_terms
+from dacl.training.compiled import compiled_losses
 from dacl.training.device import device_name, peak_memory_mb, precision_name, use_bf16
 from dacl.training.estimate import estimated_seconds
 from dacl.training.feed import Feed
@@ -85,7 +85,7 @@ class Trainer:
         self.method.bf16 = use_bf16(config.precision, self.device)
         self.method.ranks = ranks
         self.notes = distributed.join_statistics(self.method, ranks, self.device)
-        self._terms_of = compiled_terms(self.method) if config.compile else self.method.terms
+        self._compiled_losses = compiled_losses(self.method) if config.compile else None
         optim = config.optim
         self.optimizer = torch.optim.SGD(
             self.method.parameters(),
@@ -143,7 +143,7 @@ class Trainer:
             if self.step % every.log_every == 0 or last:
                 listener.logged(record := self._log())
                 self._warn(record, listener)
-            if self.val_cases and (self.step % every.validate_every == 0 or last):
+            if self.val_cases and (self.step % self.config.validate_every == 0 or last):
                 self._validate(listener)
             stop = distributed.any_of(self.ranks, should_stop())
             if self.step % every.checkpoint_every == 0 or last or stop:
@@ -156,8 +156,8 @@ class Trainer:
     def train_step(self) -> None:
         """Draw a batch, compute its losses, update the weights, and what the method does after it."""
         set_lr(self.optimizer, poly_lr(self.step, self.config.optim))
-        batch = self.feed.batch(self.step)
-        terms = self._terms_of(batch, self.method.moment(batch, self.step))
+        losses_of = self._compiled_losses or self.method.losses
+        terms = losses_of(self.feed.batch(self.step), self.step)
         self.optimizer.zero_grad(set_to_none=True)
         terms.total.backward()
         distributed.average_gradients(self.ranks, self.method.parameters())
@@ -223,8 +223,8 @@ class Trainer:
 
     def _validate(self, listener: Listener) -> None:
         self._checked_losses()
-        judge = partial(validate, self.method, self.dataset, self.val_cases, self.device)
-        found = distributed.on_first(self.ranks, judge)
+        distributed.share_running_statistics(self.ranks, self.method)
+        found = validate(self.method, self.dataset, self.val_cases, self.device, self.ranks)
         record = self._written(val_record(self.step, found, self.dataset.class_names[1:]))
         listener.validated(record)
         self._warn(
@@ -338,7 +338,7 @@ class Trainer:
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rng": rng,
-            "rng_of_others": distributed.gathered(self.ranks, rng)[1:],
+            "rng_of_others": self.ranks.gather_objects(rng)[1:],
             "since_log": [losses.cpu() for losses in self._since_log],
             "best": self.best,
             "config": self.config.model_dump(mode="json"),
