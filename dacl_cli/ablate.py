@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dacl.errors import DaclError
-from dacl_cli import console, recipe
+from dacl_cli import ablate_slurm, console, recipe, slurm_options
+from dacl_cli.ablate_plan import show_plan, survey
 from dacl_cli.ablate_request import check_options, choose_rows, read_seeds
 from dacl_cli.datasets import choose_dataset
 from dacl_cli.recipe import MACHINE, RUN
+from dacl_cli.slurm_options import SlurmOptions, on_a_node
 from dacl_cli.stopping import stop_on_signal
 
 if TYPE_CHECKING:
+    from dacl.experiments.cell_progress import Outcome
     from dacl.experiments.cells import Cell, Status
-    from dacl.experiments.launch import Machine, Outcome
+    from dacl.experiments.launch import Machine
     from dacl.experiments.measured import RowResult
     from dacl.experiments.sweep import Panel
     from dacl.table import Table
@@ -102,15 +105,27 @@ def ablate(
     jobs: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Runs at once. [default: one per GPU, else 1]", rich_help_panel=MACHINE
+            min=1,
+            help="Runs at once. [default: one per GPU, else 1; under Slurm as many as it lets]",
+            rich_help_panel=MACHINE,
         ),
     ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
-            min=1, help="CPU threads of each run. [default: cores / jobs]", rich_help_panel=MACHINE
+            min=1,
+            help="CPU threads of each run. [default: cores / jobs; under Slurm 4]",
+            rich_help_panel=MACHINE,
         ),
     ] = None,
+    launcher: slurm_options.Launcher = "local",
+    partition: slurm_options.Partition = None,
+    account: slurm_options.Account = None,
+    qos: slurm_options.Qos = None,
+    time: slurm_options.Time = None,
+    mem: slurm_options.Mem = None,
+    slurm: slurm_options.Extra = None,
+    no_wait: slurm_options.NoWait = False,
 ) -> None:
     """The parts of the method, or a parameter, compared over seeds.
 
@@ -122,6 +137,8 @@ def ablate(
     dacl ablate --without bank,ms
 
     dacl ablate sweep tau=0.2,0.4,0.8
+
+    dacl ablate --launcher slurm --partition gpu
     """
     from dacl.data.prepared import PreparedDataset
     from dacl.experiments.ablation import check_distinct
@@ -130,13 +147,20 @@ def ablate(
     from dacl.experiments.sweep import panels as sweep_panels
 
     check_options(what, params, rows, without, upper_bound)
+    on_cluster = SlurmOptions(
+        partition=partition, account=account, qos=qos, time=time, mem=mem, slurm=slurm,
+        no_wait=no_wait,
+    )  # fmt: skip
+    on_cluster.check(launcher)
     numbers = read_seeds(seeds)
     flags = recipe.layer(
         labeled=labeled, labeled_cases=labeled_cases, labeled_order=labeled_order, dims=dims,
         steps=steps, batch_labeled=batch_labeled, batch_unlabeled=batch_unlabeled,
         patch_size=patch_size, lr=lr, device=device, precision=precision, compile_=compile_,
     )  # fmt: skip
-    base = recipe.configuration(flags, preset, config, set_)
+    base = recipe.configuration(flags, preset, config, set_, elsewhere=launcher == "slurm")
+    if launcher == "slurm":
+        base = on_a_node(base)
     if base.method != "dacl":
         raise DaclError(
             f"an ablation takes the parts of dacl away, and method = {base.method!r} has none",
@@ -158,73 +182,26 @@ def ablate(
     three_d = "-3d" if base.image.dims == 3 else ""
     folder = out or Path("runs") / f"{dataset.name}-ablation{three_d}-{base.labeled}labeled"
     cells = plan(once, numbers, base, dataset, folder)
-    found = _survey(cells, force)
-    share = machine(base.device, jobs, threads)
-    if dry_run:
-        with console.progress("timing a few steps") as report:
-            from dacl.experiments.estimate import estimate_seconds
-
-            seconds = estimate_seconds(found, dataset, share.threads, report)
-        _show_plan(found, seconds, share, folder, json_)
-        return
-
-    outcome = _run(found, folder, share)
+    found = survey(cells, force)
+    if launcher == "slurm":
+        request = on_cluster.request(base, jobs, threads)
+        if dry_run:
+            ablate_slurm.show_plan(found, folder, request, json_)
+            return
+        outcome = ablate_slurm.run(found, folder, request, wait=not no_wait)
+    else:
+        share = machine(base.device, jobs, threads)
+        if dry_run:
+            show_plan(found, dataset, share, folder, json_)
+            return
+        outcome = _run(found, folder, share)
     stem = what if without is None else "without"
-    _conclude(cells, outcome, panels, folder, stem, network, force, json_)
-
-
-def _survey(cells: Sequence[Cell], force: bool) -> list[tuple[Cell, Status]]:
-    """How far each cell is; with `force` finished runs of other settings are taken as they are."""
-    from dacl.experiments.cells import Status, look
-
-    found = []
-    for cell in cells:
-        try:
-            status = look(cell)
-        except DaclError:
-            if not (force and (cell.evaluation / "summary.json").is_file()):
-                raise
-            status = Status(state="done")
-        found.append((cell, status))
-    return found
-
-
-def _show_plan(
-    found: Sequence[tuple[Cell, Status]],
-    seconds: dict[str, float],
-    share: Machine,
-    folder: Path,
-    as_json: bool,
-) -> None:
-    from dacl_cli.train_view import duration
-
-    total = sum(seconds.values()) / share.jobs
-    if as_json:
-        cells = [
-            {"cell": cell.name, "folder": cell.run_dir, "state": status.state, "step": status.step,
-             "steps": cell.config.optim.steps, "seconds": seconds[cell.name]}
-            for cell, status in found
-        ]  # fmt: skip
-        console.emit_json(
-            {"cells": cells, "jobs": share.jobs, "threads": share.threads, "seconds": total}
-        )
-        return
-    lines = [
-        (cell.name, str(status), cell.config.optim.steps,
-         duration(seconds[cell.name]) if seconds[cell.name] else None)
-        for cell, status in found
-    ]  # fmt: skip
-    console.table(("cell", "state", "steps", "training left"), lines, title=str(folder),
-                  right=("steps", "training left"))  # fmt: skip
-    done = sum(status.state == "done" for _, status in found)
-    console.say(
-        f"{done} of {len(found)} cells done; about {duration(total)} of training left, "
-        f"{share.jobs} at once, {share.threads} threads each; evaluation comes on top"
-    )
+    _conclude(cells, outcome, panels, folder, stem, network, force, json_, left=no_wait)
 
 
 def _run(found: Sequence[tuple[Cell, Status]], folder: Path, share: Machine) -> Outcome:
-    from dacl.experiments.launch import Outcome, launch
+    from dacl.experiments.cell_progress import Outcome
+    from dacl.experiments.launch import launch
     from dacl_cli.ablate_view import cells_view
 
     todo = [cell for cell, status in found if status.state != "done"]
@@ -246,10 +223,12 @@ def _conclude(
     network: str,
     force: bool,
     as_json: bool,
+    *,
+    left: bool,
 ) -> None:
     """Write and print what is there, then what failed; the exit code says whether all of it is there."""
+    from dacl.experiments.cell_commands import log_path
     from dacl.experiments.cells import row_results
-    from dacl.experiments.launch import log_path
     from dacl_cli.ablate_view import compact
 
     results = row_results(cells, outcome.missing, network)
@@ -264,8 +243,9 @@ def _conclude(
                 console.say(note, style="dim")
     if as_json:
         console.emit_json(
-            {**report, "files": files, "failed": outcome.failed, "unfinished": outcome.unfinished}
-        )
+            {**report, "files": files, "failed": outcome.failed, "unfinished": outcome.unfinished,
+             "queued": outcome.queued}
+        )  # fmt: skip
     else:
         for file in files:
             console.say(str(file))
@@ -273,8 +253,11 @@ def _conclude(
     for name, why in outcome.failed.items():
         log = f" (log: {logs[name]})" if logs[name].exists() else ""
         console.note(f"{name} failed: {why}{log}", style="red")
+    if outcome.queued:
+        ablate_slurm.tell_left(outcome, folder)
     if outcome.unfinished:
         console.note("stopped; the same command goes on", style="")
+    if outcome.unfinished or (outcome.queued and not left):
         raise typer.Exit(130)
     if outcome.failed:
         raise typer.Exit(1)

@@ -12,8 +12,8 @@ from dacl_cli import console
 from dacl_cli.train_view import duration
 
 if TYPE_CHECKING:
+    from dacl.experiments.cell_progress import Doing, Progress
     from dacl.experiments.cells import Cell, Status
-    from dacl.experiments.launch import Doing, Progress
     from dacl.table import Table
 
 COLUMNS = ("cell", "state", "step", "val Dice", "elapsed", "left")
@@ -61,10 +61,11 @@ class LiveCells:
         """Write down what the cell does."""
         line = self._lines[cell.name]
         now = time.monotonic()
-        if line.began is None:
+        if line.began is None and doing != "queued":
             line.began = now
         if doing in ("done", "failed", "stopped"):
             line.ended = now
+        line.first = None  # whoever goes on may be faster
         line.state = f"{doing}: {why}" if why else doing
 
     def progressed(self, cell: Cell, progress: Progress) -> None:
@@ -81,8 +82,8 @@ class LiveCells:
         height = console.err.height - 4
         lines = self._lines
         if len(lines) > height:
-            quiet = ("done", "not run")
-            lines = {name: line for name, line in lines.items() if line.state not in quiet}
+            quiet = ("done", "not run", "queued")
+            lines = {n: line for n, line in lines.items() if not line.state.startswith(quiet)}
         done = sum(line.state == "done" for line in self._lines.values())
         grid = Table(box=None, pad_edge=False, caption_justify="left")
         grid.caption = f"{done} of {len(self._lines)} cells done"

@@ -9,6 +9,7 @@ import tiny
 from dacl.data.prepared import PreparedDataset
 from dacl.experiments import launch
 from dacl.experiments.ablation import Row
+from dacl.experiments.cell_progress import Outcome, Progress
 from dacl.experiments.cells import Cell, plan
 
 TEST = ("p5", "p6")
@@ -43,7 +44,7 @@ class Ended:
 
 
 class Here:
-    """In the place of `launch.start`: runs each command in this process, and remembers it.
+    """In the place of `cell_commands.start`: runs each command in this process, and remembers it.
 
     A process of its own takes seconds to import torch, a training of this size takes tenths.
     """
@@ -78,7 +79,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.changes: list[tuple[str, str, str]] = []
-        self.progress: dict[str, launch.Progress] = {}
+        self.progress: dict[str, Progress] = {}
 
     def changed(self, cell, doing, why="") -> None:
         self.changes.append((cell.name, doing, why))
@@ -87,7 +88,7 @@ class Heard:
         self.progress[cell.name] = progress
 
 
-def run_all(cells, out, **how) -> tuple[launch.Outcome, Heard]:
+def run_all(cells, out, **how) -> tuple[Outcome, Heard]:
     """Launch with one job, without waiting between looks."""
     heard = Heard()
     one = launch.Machine(jobs=1, threads=1)

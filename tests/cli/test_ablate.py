@@ -17,7 +17,7 @@ from tiny_ablation import Here
 from dacl.config import resolve
 from dacl.config_text import read_toml
 from dacl.data.prepared import PreparedDataset
-from dacl.experiments import launch
+from dacl.experiments import cell_commands, launch
 from dacl.training import checkpoint
 from dacl.training.journal import Journal
 from dacl.training.loop import Trainer
@@ -37,7 +37,7 @@ def here(monkeypatch):
     monkeypatch.setattr(Journal, "draw", lambda self: None)
     monkeypatch.setattr(launch, "time", SimpleNamespace(sleep=lambda _: None))
     here = Here()
-    monkeypatch.setattr(launch, "start", here)
+    monkeypatch.setattr(cell_commands, "start", here)
     return here
 
 
@@ -62,7 +62,7 @@ def finished(prepared, tmp_path_factory):
         patch.chdir(folder)
         patch.setattr(Journal, "draw", lambda self: None)
         patch.setattr(launch, "time", SimpleNamespace(sleep=lambda _: None))
-        patch.setattr(launch, "start", here)
+        patch.setattr(cell_commands, "start", here)
         words = ["ablate", *TWO_BY_TWO, "--data", prepared, *tiny.options(), "--steps", "4"]
         assert main([str(word) for word in words]) == 0
     names = ("I-seed0", "VI-seed0", "I-seed1", "VI-seed1")
@@ -189,7 +189,7 @@ def test_stopped_by_a_signal(ablate, copy, monkeypatch):
         return Going(130)
 
     with monkeypatch.context() as patch:
-        patch.setattr(launch, "start", start)
+        patch.setattr(cell_commands, "start", start)
         shutil.rmtree(copy / "I-seed1")
         shutil.rmtree(copy / "VI-seed1")
         outcome = ablate(*TWO_BY_TWO)
@@ -238,7 +238,7 @@ def test_json_is_all_there_is_on_stdout(ablate, copy):
     content = json.loads(outcome.out)
     assert [row["row"] for row in content["rows"]] == ["I", "VI"]
     assert content["files"][0] == "out/components.md"
-    assert (content["failed"], content["unfinished"]) == ({}, {})
+    assert (content["failed"], content["unfinished"], content["queued"]) == ({}, {}, {})
 
 
 def test_another_network(ablate, copy):

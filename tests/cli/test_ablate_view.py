@@ -7,8 +7,8 @@ import tiny
 from rich.console import Console
 
 from dacl.experiments.ablation import Row
+from dacl.experiments.cell_progress import Progress
 from dacl.experiments.cells import Cell, Status
-from dacl.experiments.launch import Progress
 from dacl.table import Table
 from dacl_cli import ablate_view, console
 from dacl_cli.ablate_view import LiveCells, PlainCells, compact

@@ -13,10 +13,11 @@ from dacl.config import resolve
 from dacl.config_text import read_toml
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
-from dacl.experiments import launch
+from dacl.experiments import cell_commands
+from dacl.experiments.cell_commands import commands, log_path
 from dacl.experiments.cells import Status, look
 from dacl.experiments.estimate import estimate_seconds
-from dacl.experiments.launch import Machine, commands, log_path, machine
+from dacl.experiments.launch import Machine, machine
 from dacl.training.journal import Journal
 from dacl.training.loop import Trainer
 
@@ -31,7 +32,7 @@ def here(monkeypatch):
     """The commands run in this process."""
     monkeypatch.setattr(Journal, "draw", lambda self: None)
     here = tiny_ablation.Here()
-    monkeypatch.setattr(launch, "start", here)
+    monkeypatch.setattr(cell_commands, "start", here)
     return here
 
 
@@ -158,7 +159,7 @@ def test_why_a_command_failed(data, tmp_path, monkeypatch, said, code, why):
             file.write(said)
         return tiny_ablation.Ended(code)
 
-    monkeypatch.setattr(launch, "start", start)
+    monkeypatch.setattr(cell_commands, "start", start)
     (cell,) = tiny_ablation.cells(data, tmp_path, rows=[tiny_ablation.I], seeds=[0])
     log = log_path(tmp_path, cell)
     log.parent.mkdir()
@@ -177,7 +178,7 @@ def test_a_stop_asks_each_process_once_and_begins_nothing(data, tmp_path, monkey
         return started[-1]
 
     asked = iter([False, False, False, True, True, True])
-    monkeypatch.setattr(launch, "start", start)
+    monkeypatch.setattr(cell_commands, "start", start)
     cells = tiny_ablation.cells(data, tmp_path)
     two = Machine(jobs=2, threads=1)
     outcome, heard = run_all(cells, tmp_path, machine=two, should_stop=lambda: next(asked, True))
@@ -194,7 +195,7 @@ def test_a_stop_asks_each_process_once_and_begins_nothing(data, tmp_path, monkey
 
 def test_interrupted_at_once_leaves_no_process_behind(data, tmp_path, monkeypatch):
     process = Running()
-    monkeypatch.setattr(launch, "start", lambda *_: process)
+    monkeypatch.setattr(cell_commands, "start", lambda *_: process)
 
     def interrupt():
         if interrupt.asked:
@@ -226,7 +227,7 @@ def test_one_process_per_gpu(data, tmp_path, monkeypatch):
         environments.append(environment)
         return tiny_ablation.Ended(1)
 
-    monkeypatch.setattr(launch, "start", start)
+    monkeypatch.setattr(cell_commands, "start", start)
     run_all(tiny_ablation.cells(data, tmp_path), tmp_path, machine=two)
     gpus = [environment["CUDA_VISIBLE_DEVICES"] for environment in environments]
     assert gpus == ["3", "5", "3", "5"]

@@ -1,0 +1,1 @@
+"""The cells of a table as jobs of a Slurm cluster, submitted through submitit."""
