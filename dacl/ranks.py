@@ -71,6 +71,14 @@ class Ranks:
         dist.all_gather(parts, values_B)
         return torch.cat(parts)
 
+    def gather_objects(self, own: Any) -> list[Any]:
+        """What every rank has, in their order; between CPUs."""
+        if self.world == 1:
+            return [own]
+        every: list[Any] = [None] * self.world
+        dist.all_gather_object(every, own)
+        return every
+
 
 class _Sum(torch.autograd.Function):
     """x = sum_r x_r. The gradients that the ranks would send back are equal: no word between them is needed."""

@@ -142,6 +142,13 @@ def join_statistics(method: Method, ranks: Ranks, device: torch.device) -> list[
     return []
 
 
+def share_running_statistics(ranks: Ranks, method: Method) -> None:
+    """Judge on all ranks what the first would save: on the CPU each has running statistics of its own."""
+    if ranks.world > 1:
+        for buffer in method.networks.buffers():
+            dist.broadcast(buffer, src=0)
+
+
 def seed_of(ranks: Ranks, seed: int, step: int) -> int:
     """Of torch's own stream, which dropout alone consumes: the run's on the first rank, another on every other."""
     return seed if ranks.rank == 0 else stream_seed(seed, "rank", ranks.rank, step)
@@ -168,15 +175,6 @@ def any_of(ranks: Ranks, asked: bool) -> bool:
     flag = torch.tensor(int(asked))
     dist.all_reduce(flag, dist.ReduceOp.MAX)
     return bool(flag)
-
-
-def gathered(ranks: Ranks, own: Any) -> list[Any]:
-    """What every rank has, in their order."""
-    if ranks.world == 1:
-        return [own]
-    every: list[Any] = [None] * ranks.world
-    dist.all_gather_object(every, own)
-    return every
 
 
 def on_first(ranks: Ranks, work: Callable[[], Answer]) -> Answer:
@@ -206,7 +204,7 @@ def require_same(ranks: Ranks, **facts: Any) -> None:
     """
     first = on_first(ranks, lambda: facts)
     apart = {name for name, value in facts.items() if value != first[name]}
-    if differing := sorted(set().union(*gathered(ranks, apart))):
+    if differing := sorted(set().union(*ranks.gather_objects(apart))):
         raise DaclError(
             f"the ranks differ in {differing[0]}",
             "start every machine with the same command, the same data and the same version of dacl",

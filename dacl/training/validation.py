@@ -17,6 +17,7 @@ from dacl.inference.slices import PseudoLabel
 from dacl.inference.volumes import predict_pseudo_labels, predict_volume
 from dacl.methods.base import Method
 from dacl.metrics.overlap import confusion, dice_from_confusion, dice_per_class
+from dacl.ranks import ALONE, Ranks
 
 
 class Validation(NamedTuple):
@@ -32,36 +33,69 @@ class Validation(NamedTuple):
     """Dice between the masks of two networks over all voxels; None for a method of one."""
 
 
+class _Counted(NamedTuple):
+    """What one volume adds."""
+
+    dice: dict[str, Float[np.ndarray, "C"]]
+    right_said_true: dict[str, Int[np.ndarray, "3 C"]]
+    together_NN: Int[np.ndarray, "N N"]
+    """Confusion of the two networks' masks; zeros for a method of one."""
+
+
 def validate(
-    method: Method, dataset: PreparedDataset, cases: Sequence[CaseInfo], device: torch.device
+    method: Method,
+    dataset: PreparedDataset,
+    cases: Sequence[CaseInfo],
+    device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> Validation:
-    """Judge every network on `cases`, and the pseudo-labels of networks that teach each other."""
-    image, phi = method.config.image, method.config.contrast.phi
-    n_classes = len(dataset.class_names)
-    teachers = method.network_names if len(method.network_names) > 1 else ()
-    dice: dict[str, list[np.ndarray]] = {name: [] for name in method.judged}
-    counts = {name: np.zeros((3, n_classes - 1), np.int64) for name in teachers}
-    together_CC = np.zeros((n_classes, n_classes), np.int64)
-    for case in cases:
-        volume = (method, dataset.read_image(case.id), case.spacing_mm, image, device)
-        if teachers:
-            said = predict_pseudo_labels(*volume, phi)
-            masks = {name: label.mask_ZHW for name, label in said.items()}
-        else:
-            said, masks = {}, predict_volume(*volume)
-        truth_ZHW = dataset.read_label(case.id)
-        for name, mask_ZHW in masks.items():
-            dice[name].append(dice_per_class(mask_ZHW, truth_ZHW, n_classes)[1:])
-        for name in teachers:
-            counts[name] += right_said_true(said[name], truth_ZHW, n_classes)
-        if len(teachers) == 2:
-            first_ZHW, second_ZHW = (masks[name] for name in teachers)
-            together_CC += confusion(first_ZHW, second_ZHW, n_classes)
+    """Judge every network on `cases`, and the pseudo-labels of networks that teach each other.
+
+    Several ranks share the cases out among them, and all learn the outcome.
+    """
+    own = [_count(method, dataset, case, device) for case in cases[ranks.rank :: ranks.world]]
+    by_rank = ranks.gather_objects(own)
+    counted = [by_rank[n % ranks.world][n // ranks.world] for n in range(len(cases))]
+    shares = {
+        name: np.sum([one.right_said_true[name] for one in counted], axis=0)
+        for name in _teachers(method)
+    }
+    together_NN = np.sum([one.together_NN for one in counted], axis=0)
     return Validation(
-        {name: _mean_defined(np.stack(rows)) for name, rows in dice.items()},
-        {name: _share(right, said) for name, (right, said, _) in counts.items()},
-        {name: _share(right, true) for name, (right, _, true) in counts.items()},
-        dice_from_confusion(together_CC)[1:] if len(teachers) == 2 else None,
+        {
+            name: _mean_defined(np.stack([one.dice[name] for one in counted]))
+            for name in method.judged
+        },
+        {name: _share(right, said) for name, (right, said, _) in shares.items()},
+        {name: _share(right, true) for name, (right, _, true) in shares.items()},
+        dice_from_confusion(together_NN)[1:] if len(shares) == 2 else None,
+    )
+
+
+def _teachers(method: Method) -> tuple[str, ...]:
+    return method.network_names if len(method.network_names) > 1 else ()
+
+
+def _count(
+    method: Method, dataset: PreparedDataset, case: CaseInfo, device: torch.device
+) -> _Counted:
+    n_classes, teachers = len(dataset.class_names), _teachers(method)
+    image = method.config.image
+    volume = (method, dataset.read_image(case.id), case.spacing_mm, image, device)
+    if teachers:
+        said = predict_pseudo_labels(*volume, method.config.contrast.phi)
+        masks = {name: label.mask_ZHW for name, label in said.items()}
+    else:
+        said, masks = {}, predict_volume(*volume)
+    truth_ZHW = dataset.read_label(case.id)
+    together_NN = np.zeros((n_classes, n_classes), np.int64)
+    if len(teachers) == 2:
+        first_ZHW, second_ZHW = (masks[name] for name in teachers)
+        together_NN = confusion(first_ZHW, second_ZHW, n_classes)
+    return _Counted(
+        {name: dice_per_class(mask, truth_ZHW, n_classes)[1:] for name, mask in masks.items()},
+        {name: right_said_true(said[name], truth_ZHW, n_classes) for name in teachers},
+        together_NN,
     )
 
 

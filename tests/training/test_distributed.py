@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -49,7 +50,7 @@ def out(data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ranks(out):
-    return [torch.load(out / f"rank{rank}.pt") for rank in (0, 1)]
+    return [torch.load(out / f"rank{rank}.pt", weights_only=False) for rank in (0, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,17 @@ def test_a_run_goes_on_with_another_number_of_ranks_and_says_so(out, no_pictures
     assert "ranks: the run began with 2 and goes on with 1; not the same bits" in trainer.notes
     assert trainer.run(tiny.Quiet()).finished
     assert checkpoint.load(out / "half" / "latest.pt")["machine"]["ranks"] == 1
+
+
+def test_ranks_that_share_the_validation_find_what_one_process_finds(data, ranks):
+    expected = two_ranks.validated(data, ALONE)
+    assert any(dice.any() for dice in expected.dice.values())
+    for found in (rank["validation"] for rank in ranks):
+        for name in ("dice", "precision", "recall"):
+            assert found[name].keys() == getattr(expected, name).keys()
+            for network, values in getattr(expected, name).items():
+                np.testing.assert_array_equal(found[name][network], values)
+        np.testing.assert_array_equal(found["agreement"], expected.agreement)
 
 
 def test_an_error_of_one_rank_is_an_error_of_all(ranks):

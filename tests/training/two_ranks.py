@@ -24,9 +24,11 @@ from dacl.training.distributed import (
     joined,
     on_first,
     require_same,
+    share_running_statistics,
 )
 from dacl.training.journal import Journal
 from dacl.training.loop import Trainer
+from dacl.training.validation import Validation, validate
 
 N = 4
 CASES: dict[str, dict] = {
@@ -133,6 +135,20 @@ def trained(data: Path, out: Path, ranks: Ranks) -> None:
     assert Trainer.resume(out / "stopped", ranks=ranks).run(tiny.Quiet()).finished
 
 
+def validated(data: Path, ranks: Ranks) -> Validation:
+    """Five volumes, of which the ranks take three and two, judged with the running statistics of the first rank."""
+    dataset = PreparedDataset.open(data)
+    settings = tiny.config("cps")
+    method = METHODS["cps"](settings, 1, len(dataset.class_names)).eval()
+    for name, buffer in method.named_buffers():
+        if "running_mean" in name:
+            buffer += 0.1 + ranks.rank
+    method.ranks = ranks
+    share_running_statistics(ranks, method)
+    cases = dataset.cases(dataset.split.train)[:5]
+    return validate(method, dataset, cases, torch.device("cpu"), ranks)
+
+
 def complaints(ranks: Ranks) -> dict[str, str]:
     """What a rank is told when one of them fails or differs."""
 
@@ -164,6 +180,7 @@ def main() -> None:
                 "complaints": complaints(ranks),
                 "any": [any_of(ranks, ranks.rank == 1), any_of(ranks, False)],
             }
+            found["validation"] = validated(data, ranks)._asdict()
             trained(data, out, ranks)
             raise DaclError("all ranks find the same")
     except DaclError as error:
