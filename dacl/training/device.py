@@ -5,6 +5,7 @@ import sys
 
 import torch
 
+from dacl.config import Config
 from dacl.errors import DaclError
 
 
@@ -44,6 +45,24 @@ def has_fast_bf16(device: torch.device) -> bool:
 def use_bf16(precision: str, device: torch.device) -> bool:
     """Whether the networks run under bfloat16 autocast."""
     return precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+
+
+def trains_in_bf16(config: Config, device: torch.device) -> bool:
+    """As `use_bf16`, for training: never where the CPU's bfloat16 gradients are wrong.
+
+    oneDNN (as of torch 2.13) leaves a part of the weight gradient of a 3x3x3 convolution unwritten where the map is two
+    voxels deep, which a patch of depth 32 is at the bottom of the V-Net.
+
+    Raises:
+        DaclError: bfloat16 was asked for in such a case.
+    """
+    wrong = device.type == "cpu" and config.image.dims == 3 and config.image.patch_depth == 32
+    if wrong and config.precision == "bf16":
+        raise DaclError(
+            "bfloat16 training on the CPU with image.patch_depth = 32 has wrong gradients (a fault of oneDNN)",
+            "choose --precision fp32, or another image.patch_depth",
+        )
+    return use_bf16(config.precision, device) and not wrong
 
 
 def precision_name(bf16: bool, device: torch.device) -> str:

@@ -24,7 +24,7 @@ from dacl.methods import METHODS
 from dacl.ranks import ALONE, Ranks
 from dacl.training import checkpoint, distributed
 from dacl.training.compiled import compiled_losses
-from dacl.training.device import device_name, peak_memory_mb, precision_name, use_bf16
+from dacl.training.device import device_name, peak_memory_mb, precision_name, trains_in_bf16
 from dacl.training.estimate import estimated_seconds
 from dacl.training.feed import Feed
 from dacl.training.folder import begin_folder
@@ -82,7 +82,7 @@ class Trainer:
         self.method = method_class(
             config, channels=len(dataset.channels), classes=len(dataset.class_names)
         ).to(self.device)
-        self.method.bf16 = use_bf16(config.precision, self.device)
+        self.method.bf16 = trains_in_bf16(config, self.device)
         self.method.ranks = ranks
         self.notes = distributed.join_statistics(self.method, ranks, self.device)
         self._compiled_losses = compiled_losses(self.method) if config.compile else None

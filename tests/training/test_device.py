@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from dacl.config import resolve
 from dacl.errors import DaclError
 from dacl.training import device
 
@@ -57,3 +58,18 @@ def test_peak_memory_is_in_megabytes():
     assert device.peak_memory_mb(CPU) > before + 100
     assert held.shape
     assert device.device_name(CPU) == "cpu"
+
+
+@pytest.mark.parametrize("depth", [16, 32, 48, 64])
+def test_bf16_training_on_the_cpu_avoids_volumes_two_voxels_deep_at_the_bottom(monkeypatch, depth):
+    monkeypatch.setattr(device, "has_fast_bf16", lambda _device: True)
+    config = resolve("paper", {"image": {"dims": 3, "patch_depth": depth}})
+    assert device.trains_in_bf16(config, CPU) == (depth != 32)
+    assert device.trains_in_bf16(config, CUDA)
+    assert device.trains_in_bf16(resolve("paper", {"image": {"patch_depth": depth}}), CPU)
+    asked = config.model_copy(update={"precision": "bf16"})
+    if depth == 32:
+        with pytest.raises(DaclError, match="wrong gradients"):
+            device.trains_in_bf16(asked, CPU)
+    else:
+        assert device.trains_in_bf16(asked, CPU)
