@@ -36,7 +36,7 @@ def test_our_step_has_the_losses_and_gradients_of_the_fields(size, bf16, rtol):
             torch.cat([p.grad.flatten() for p in n.parameters()]) for n in (network, other)
         ]
         cosine = torch.cosine_similarity(*gradients, dim=0).item()
-        assert cosine > (0.95 if bf16 else 1 - 1e-4)
+        assert cosine > (0.85 if bf16 else 1 - 1e-4)
 
 
 def test_the_fields_network_differs_by_its_layers_alone():
