@@ -52,6 +52,7 @@ def run(bench: Bench) -> None:
     if not bench.quick:
         _memory(bench, SMALL)
         _memory(bench, PAPER)
+        _kept_for_backward(bench, PAPER)
         for size in (SMALL, PAPER):
             bench.under_both_allocators(
                 "the field's step: what the allocator alone gives", str(size),
@@ -109,6 +110,35 @@ def _memory(bench: Bench, size: Size) -> None:
             [ours / reference], unit="", target=AtMost(0.5) if method == "cps" else None,
             memory_mb=ours, reference_memory_mb=reference, reference=REFERENCE, precision=precision,
         )  # fmt: skip
+
+
+def _kept_for_backward(bench: Bench, size: Size) -> None:
+    """Counted, not measured: what a step holds between forward and backward, on any device."""
+    for method in ("cps", "dacl"):
+        for precision in ("fp32", "bf16"):
+            kept = kept_mb(Step(method, precision, size))
+            bench.figure(
+                f"a step of {method}: kept for the backward pass (counted)", str(size), [kept],
+                unit="MB", precision=precision,
+            )  # fmt: skip
+
+
+def kept_mb(step: "Step") -> float:
+    """Megabytes of the tensors that the losses' graph holds, each storage once, without the weights and the batch."""
+    ours = [*step.method.parameters(), *step.method.buffers(), step.batch.images, step.batch.labels]
+    known = {tensor.untyped_storage().data_ptr() for tensor in ours}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        terms = step.method.losses(step.batch, 1000)
+    del terms
+    return sum(kept.values()) / 1e6
 
 
 def _growth(bench: Bench) -> None:
