@@ -25,7 +25,7 @@ def run(bench: Bench) -> None:
     """The silhouette, beside scikit-learn's; everything; how it grows."""
     from sklearn.metrics import silhouette_score
 
-    count = 500 if bench.quick else POINTS
+    count = 200 if bench.quick else POINTS
     points = made_points(count)
     points_ND = points.points_ND
 

@@ -145,15 +145,19 @@ class Bench:
         On a GPU the clock stops when the device has finished.
         """
         seconds: dict[str, list[float]] = {name: [] for name in jobs}
-        for turn in range(warmup + self.rounds(rounds)):
-            for name, job in jobs.items():
-                gc.collect()  # what one job left is not collected at the other's cost
-                self._synchronize()
-                start = time.perf_counter()
-                job()
-                self._synchronize()
-                if turn >= warmup:
-                    seconds[name].append(time.perf_counter() - start)
+        gc.collect()
+        gc.disable()  # what one job left is not collected at the other's cost
+        try:
+            for turn in range(warmup + self.rounds(rounds)):
+                for name, job in jobs.items():
+                    self._synchronize()
+                    start = time.perf_counter()
+                    job()
+                    self._synchronize()
+                    if turn >= warmup:
+                        seconds[name].append(time.perf_counter() - start)
+        finally:
+            gc.enable()
         return seconds
 
     def ratio(
