@@ -1,8 +1,9 @@
 """Preparing: a raw folder in, checks of every case, a prepared dataset out.
 
-Nothing is written before every case has been checked. A case file that is already there, intact and
-from the same source files, is kept, so that an interrupted preparation goes on where it stopped.
-``dataset.json`` is written last and removed before the first case that is written again: a folder
+Nothing is put in its place before every case has been checked. A case that has been checked is written aside, because
+reading it a second time would take as long again; with a finding in any case, all of that is removed. A case file that
+is already there, intact and from the same source files, is kept, so that an interrupted preparation goes on where it
+stopped. ``dataset.json`` is written last and removed before the first case that is put in its place again: a folder
 without it is not a dataset.
 """
 
@@ -12,6 +13,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -42,6 +44,8 @@ Progress = Callable[[str, int, int], None]
 
 # What an interrupted preparation may have left in its folder before dataset.json.
 _OURS = {"cases", "splits.json", "splits.json.partial", "dataset.json.partial"}
+
+_CHECKED = ".checked"
 
 T = TypeVar("T")
 
@@ -95,14 +99,20 @@ def prepare(
     if root is not None:
         _check_target(root, raw, reader.name, found.name)
     progress = progress or (lambda *_: None)
-    entries, findings = _check_all(reader, found, workers, progress)
-    if findings and (not skip_bad or any(f.case == WHOLE_DATASET for f in findings)):
-        raise BadCases(findings)
-    bad = {finding.case for finding in findings}
-    good = {i: entry for i, entry in entries.items() if i not in bad and entry.patient not in bad}
-    if not good:
-        raise DaclError(f"no usable case in {raw}", "see the findings with --check")
-    chosen = _split(split, found, good)
+    is_new = root is not None and not root.exists()
+    entries, findings = _check_all(reader, found, root, workers, progress)
+    try:
+        if findings and (not skip_bad or any(f.case == WHOLE_DATASET for f in findings)):
+            raise BadCases(findings)
+        bad = {finding.case for finding in findings}
+        good = {i: e for i, e in entries.items() if i not in bad and e.patient not in bad}
+        if not good:
+            raise DaclError(f"no usable case in {raw}", "see the findings with --check")
+        chosen = _split(split, found, good)
+    except DaclError:
+        if root is not None:
+            _remove_checked(root, whole=is_new)
+        raise
     command = ["dacl", "preprocess", reader.name, *(found.arguments or (str(raw),)), str(root)]
     command += reader.options
     command += split.options if isinstance(split, SplitFile) else ("--split", chosen.name)
@@ -111,11 +121,10 @@ def prepare(
     dataset = _index(found, reader.name, rule, good, notes, shlex.join(command))
     written = 0
     if root is not None:
-        sources = [source for source in found.sources if source.id in good]
-        results = _map(partial(_write_one, reader, root), sources, workers)
-        for done, new in enumerate(results, start=1):
-            written += new
-            progress("write", done, len(sources))
+        for done, case_id in enumerate(good, start=1):
+            written += _put_in_place(root, case_id)
+            progress("write", done, len(good))
+        _remove_checked(root)
         write_json(root / "splits.json", {**asdict(chosen), "hash": chosen.hash})
         write_json(root / "dataset.json", dataset)
     return report_of(
@@ -154,12 +163,12 @@ def _check_target(root: Path, raw: Path, reader: str, name: str) -> None:
 
 
 def _check_all(
-    reader: Reader, found: Discovery, workers: int, progress: Progress
+    reader: Reader, found: Discovery, root: Path | None, workers: int, progress: Progress
 ) -> tuple[dict[str, Entry], list[Finding]]:
     findings = list(found.findings)
     entries: dict[str, Entry] = {}
     owner: dict[tuple[str, str], str] = {}
-    check = partial(_check_one, reader, len(found.class_names))
+    check = partial(_check_one, reader, len(found.class_names), root)
     results = zip(found.sources, _map(check, found.sources, workers), strict=True)
     for done, (source, (entry, problems)) in enumerate(results, start=1):
         findings += problems
@@ -176,25 +185,47 @@ def _check_all(
 
 
 def _check_one(
-    reader: Reader, n_classes: int, source: CaseSource
+    reader: Reader, n_classes: int, root: Path | None, source: CaseSource
 ) -> tuple[Entry | None, list[Finding]]:
-    case, findings = reader.read(source)
-    return (None if case is None or findings else entry_of(case, n_classes)), findings
-
-
-def _write_one(reader: Reader, root: Path, source: CaseSource) -> bool:
-    """Write a case unless it is there; returns whether it was written."""
+    """Check a case, and write it aside if it is sound and not there."""
     case, findings = reader.read(source)
     if case is None or findings:
-        message = f"{source.images[0]} changed while it was being prepared"
-        raise DaclError(message, "run the same command again")
-    path = case_path(root, case.id)
-    if holds(path, case):
+        return None, findings
+    if root is not None:
+        aside = _aside(root, case.id)
+        if holds(case_path(root, case.id), case):
+            aside.unlink(
+                missing_ok=True
+            )  # of another source, by a preparation that was interrupted
+        elif not holds(aside, case):
+            write_case(aside, case)
+    return entry_of(case, n_classes), findings
+
+
+def _put_in_place(root: Path, case_id: str) -> bool:
+    """Let the checked case take its place; returns whether there was one to do so."""
+    aside = _aside(root, case_id)
+    if not aside.exists():
         return False
     # From here on the old index would name what it does not describe.
     withdraw(root)
-    write_case(path, case)
+    aside.replace(case_path(root, case_id))
     return True
+
+
+def _aside(root: Path, case_id: str) -> Path:
+    path = case_path(root, case_id)
+    return path.with_name(path.name + _CHECKED)
+
+
+def _remove_checked(root: Path, *, whole: bool = False) -> None:
+    """Remove what was written aside; with ``whole`` the folders too, if they are empty then."""
+    for path in root.glob(f"cases/*{_CHECKED}"):
+        path.unlink()
+    if whole:
+        for folder in (root / "cases", root):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _map(

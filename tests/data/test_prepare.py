@@ -91,6 +91,48 @@ def test_an_interrupted_preparation_goes_on(raw, tmp_path):
     assert files_of(out) == files_of(tmp_path / "whole")
 
 
+def aside(out):
+    return sorted(path.name for path in out.glob("cases/*.checked"))
+
+
+def test_what_was_checked_before_an_interruption_is_neither_lost_nor_taken_for_another(
+    raw_acdc, raw, tmp_path
+):
+    def stop(stage, done, total):
+        if done == 4:
+            raise Stop
+
+    out = tmp_path / "out"
+    run(raw, out)
+    whole = files_of(out)
+    sound = gt(raw, "patient001").read_bytes()
+    raw_acdc.save(gt(raw, "patient001"), raw_acdc.mask()[::-1].copy())
+    raw_acdc.save(gt(raw, "patient002"), raw_acdc.mask()[::-1].copy())
+    with pytest.raises(Stop):
+        run(raw, out, progress=stop)
+    assert aside(out) == ["patient001_frame01.h5.checked", "patient002_frame01.h5.checked"]
+    assert files_of(out) == whole
+    gt(raw, "patient001").write_bytes(sound)
+    assert run(raw, out).written == 1
+    assert aside(out) == []
+    run(raw, tmp_path / "again")
+    assert files_of(out) == files_of(tmp_path / "again")
+
+
+def test_a_finding_leaves_a_dataset_as_it_was(raw_acdc, raw, tmp_path):
+    out = tmp_path / "out"
+    run(raw, out)
+    whole = files_of(out)
+    raw_acdc.save(gt(raw, "patient001"), raw_acdc.mask()[::-1].copy())
+    gt(raw, "patient005").write_bytes(b"")
+    with pytest.raises(BadCases):
+        run(raw, out)
+    assert files_of(out) == whole
+    assert aside(out) == []
+    report = run(raw, out, skip_bad=True)
+    assert (report.written, aside(out)) == (1, [])
+
+
 def test_only_changed_sources_are_written_again(raw_acdc, raw, tmp_path):
     first = run(raw, tmp_path / "out")
     assert run(raw, tmp_path / "out").written == 0
