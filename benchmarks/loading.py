@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import field_data, made_data
 from benchmarks.harness import AtLeast, AtMost, Bench
-from benchmarks.real_data import prepared_dataset
+from benchmarks.real_data import prepared_acdc
 from dacl.config import ImageConfig, resolve
 from dacl.data.augment import draw_placements
 from dacl.data.pool import Patches, SlicePool
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 def run(bench: Bench) -> None:
     """A batch beside the reference, the same samples; the dataset in memory; the share of a step; growth."""
     with tempfile.TemporaryDirectory() as folder:
-        dataset = None if bench.quick else prepared_dataset()
+        dataset = None if bench.quick else prepared_acdc()
         what = "" if dataset is None else f"{dataset.name}: "
         if dataset is None:
             count = 6 if bench.quick else made_data.ACDC_VOLUMES

@@ -19,7 +19,7 @@ from benchmarks import made_data, masks
 from benchmarks.field_step import plain
 from benchmarks.harness import AtMost, Bench
 from benchmarks.metrics import has_medpy
-from benchmarks.real_data import prepared_dataset
+from benchmarks.real_data import prepared_acdc
 from dacl.config import Config, resolve
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.inference.slices import PseudoLabel
@@ -37,7 +37,7 @@ VALIDATIONS = 10  # of a run, by default
 def run(bench: Bench) -> None:
     """A volume beside the field; then the share of a run, under both sizes of configuration."""
     with tempfile.TemporaryDirectory() as folder:
-        dataset = None if bench.quick else prepared_dataset()
+        dataset = None if bench.quick else prepared_acdc()
         if dataset is None:
             count, n_val = (6, 1) if bench.quick else (26, 10)
             dataset = made_data.write_prepared(Path(folder), count, n_val=n_val, small=bench.quick)
