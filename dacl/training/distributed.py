@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -21,9 +20,6 @@ from dacl.methods.base import Method
 from dacl.ranks import ALONE, Ranks
 from dacl.seeding import stream_seed
 from dacl.training.device import pick_device
-from dacl.training.journal import Journal
-from dacl.training.records import Record
-from dacl.training.report import Listener, Plan
 
 Answer = TypeVar("Answer")
 
@@ -72,7 +68,9 @@ def joined() -> Iterator[Ranks]:
         any_of(ranks, False)  # leave together: torchrun ends all once one has ended with an error
     except Exception as error:
         if _lost_another(error):
-            error = DaclError("another rank went away", "its own message says why")
+            error = DaclError(
+                "another rank went away", "its own message says why, or torchrun's below"
+            )
         message, hint = _words(error)
         if ranks.rank == 0:
             store.set(_ERROR, message)
@@ -209,51 +207,3 @@ def require_same(ranks: Ranks, **facts: Any) -> None:
             f"the ranks differ in {differing[0]}",
             "start every machine with the same command, the same data and the same version of dacl",
         )
-
-
-def journal_of(ranks: Ranks, run_dir: Path, *, tensorboard: bool, purge_step: int) -> Journal:
-    """The run's journal, which the first rank alone writes."""
-    if ranks.rank > 0:
-        return NoJournal(run_dir)
-    return Journal(run_dir, tensorboard=tensorboard, purge_step=purge_step)
-
-
-def listener_of(ranks: Ranks, listener: Listener) -> Listener:
-    """Whoever listens to the run, which the first rank alone tells of."""
-    return listener if ranks.rank == 0 else Unheard()
-
-
-class NoJournal(Journal):
-    """The journal of every rank but the first: nothing is written."""
-
-    def append(self, record: Record) -> None:
-        """Nothing."""
-
-    def records(self) -> list[Record]:
-        """Of a run that goes on: the warnings that they led to are the first rank's to tell."""
-        return []
-
-    def cut(self, step: int) -> None:
-        """Nothing."""
-
-    def draw(self) -> None:
-        """Nothing."""
-
-
-class Unheard(Listener):
-    """The listener of every rank but the first."""
-
-    def planned(self, plan: Plan) -> None:
-        """Nothing."""
-
-    def stepped(self, step: int) -> None:
-        """Nothing."""
-
-    def logged(self, record: Record) -> None:
-        """Nothing."""
-
-    def validated(self, record: Record) -> None:
-        """Nothing."""
-
-    def warned(self, text: str, step: int) -> None:
-        """Nothing."""

@@ -22,7 +22,7 @@ from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods import METHODS
 from dacl.ranks import ALONE, Ranks
-from dacl.training import checkpoint, distributed
+from dacl.training import checkpoint, distributed, silent
 from dacl.training.compiled import compiled_losses
 from dacl.training.device import device_name, peak_memory_mb, precision_name, trains_in_bf16
 from dacl.training.estimate import estimated_seconds
@@ -129,7 +129,7 @@ class Trainer:
     def run(self, listener: Listener, should_stop: Callable[[], bool] = lambda: False) -> Summary:
         """Train to the end, or until `should_stop` answers true between two steps; either way latest.pt is written."""
         every, total = self.config.journal, self.config.optim.steps
-        listener = distributed.listener_of(self.ranks, listener)
+        listener = silent.listener_of(self.ranks, listener)
         distributed.require_same(self.ranks, **self._facts())
         self._open_folder()
         listener.planned(self.plan())
@@ -309,7 +309,7 @@ class Trainer:
         if self.step == 0:
             begin = partial(begin_folder, self.run_dir, self.config, self.meta(), self._machine())
             distributed.on_first(self.ranks, begin)
-        self.journal = distributed.journal_of(
+        self.journal = silent.journal_of(
             self.ranks,
             self.run_dir,
             tensorboard=self.config.journal.tensorboard,
