@@ -77,8 +77,8 @@ def tell_left(outcome: Outcome, folder: Path) -> None:
     tickets = Book(folder).read().values()
     parents = " ".join(dict.fromkeys(ticket.parent for ticket in tickets))
     console.note(
-        f"{len(outcome.queued)} cells are jobs of Slurm; the same command waits for them and makes the "
-        f"table, `scancel {parents}` ends them",
+        f"jobs of Slurm that go on: {len(outcome.queued)}; the same command waits for them and makes "
+        f"the table, `scancel {parents}` ends them",
         style="",
     )
 

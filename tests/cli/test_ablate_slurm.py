@@ -75,7 +75,7 @@ def test_submitted_left_and_collected(ablate, cluster, monkeypatch):
     assert outcome.err.splitlines() == [
         "1 of 1 cells to run as jobs of Slurm -> out",
         "I seed 0: queued: job 1_0",
-        "1 cells are jobs of Slurm; the same command waits for them and makes the table, `scancel 1` ends them",
+        "jobs of Slurm that go on: 1; the same command waits for them and makes the table, `scancel 1` ends them",
     ]  # fmt: skip
     assert (cluster.name, str(cluster.folder)) == ("dacl-out", "out/slurm")
 

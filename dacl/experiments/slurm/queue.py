@@ -1,8 +1,10 @@
 """Submitting cells: an array of Slurm jobs, by submitit."""
 
+import os
 import shutil
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -77,7 +79,8 @@ class SlurmQueue:
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         try:
-            jobs = self.executor.submit_array(tasks)
+            with _outside_of_any_job():
+                jobs = self.executor.submit_array(tasks)
         except (FailedJobError, FailedSubmissionError) as error:
             said = " ".join(str(error).split())
             raise DaclError(
@@ -93,3 +96,17 @@ class SlurmQueue:
             Unreachable: no answer.
         """
         return squeue(jobs)
+
+
+@contextmanager
+def _outside_of_any_job() -> Iterator[None]:
+    """Without the variables of the job that this process may be in (`salloc`): jobs would take its shape for theirs."""
+    from submitit.helpers import clean_env
+
+    if "SLURM_JOB_ID" not in os.environ:
+        yield
+        return
+    cluster = {key: os.environ[key] for key in ("SLURM_CONF",) if key in os.environ}
+    with clean_env():
+        os.environ.update(cluster)
+        yield

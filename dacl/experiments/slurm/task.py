@@ -196,11 +196,14 @@ def _preempted() -> bool:
 
     A job that ends within the grace time has failed in the eyes of Slurm, which does not requeue it then.
     """
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None:
+    from submitit.core.job_environment import JobEnvironment
+
+    here = JobEnvironment()
+    if here.cluster != "slurm":
         return False
     try:
-        words = ["scontrol", "show", "job", job]
+        # SLURM_JOB_ID of an array's last task is that of the whole array, whose tasks would all be shown.
+        words = ["scontrol", "show", "job", here.job_id]
         shown = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -1,5 +1,7 @@
 """What a job asks for: times, memory, other parameters, and the batch script that they become."""
 
+import os
+
 import pytest
 import tiny_slurm
 
@@ -138,6 +140,24 @@ def test_submitting(bin_, tmp_path):
     assert directives((tmp_path / "script").read_text())["array"] == "0-1%2"
     assert (tmp_path / "slurm" / "7_1_submitted.pkl").is_file()
     assert queue.submit([greet]) == ["7"]
+
+
+def test_a_job_takes_nothing_over_from_the_one_it_is_submitted_from(bin_, tmp_path, monkeypatch):
+    tiny_slurm.program(bin_, "sbatch", "env > environment; echo Submitted batch job 7")
+    names = {"SLURM_CONF": "conf", "SLURM_MEM_PER_NODE": "4096", "SBATCH_ACCOUNT": "lab"}
+    for key, value in names.items():
+        monkeypatch.setenv(key, value)
+
+    def kept():
+        SlurmQueue(tmp_path / "slurm", "x", Request(gpus=0)).submit([greet])
+        lines = (tmp_path / "environment").read_text().splitlines()
+        return {key for key, value in names.items() if f"{key}={value}" in lines}
+
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert kept() == set(names)  # the user's own
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    assert kept() == {"SLURM_CONF"}
+    assert os.environ["SLURM_MEM_PER_NODE"] == "4096"
 
 
 def test_what_sbatch_refuses_is_told(bin_, tmp_path):

@@ -43,7 +43,6 @@ def node(monkeypatch, tmp_path):
     """A job of submitit in this process; the announcements that reach submitit's handler."""
     monkeypatch.setenv("SUBMITIT_EXECUTOR", "local")
     monkeypatch.setenv("SUBMITIT_LOCAL_JOB_ID", "5")
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setattr(slurm_task, "POLL_S", 0.001)
     monkeypatch.setattr(slurm_task, "APART_S", 0.05)
     monkeypatch.setattr(slurm_task, "LOCK_PATIENCE_S", 0.05)
@@ -243,9 +242,14 @@ def test_sigterm_in_the_grace_time_of_a_preemption_is_an_announcement(
     cell, node, tmp_path, monkeypatch, state, preempted, requeued
 ):
     shown = f"JobState={state}\n StartTime=2026-11-25T09:00:00\n PreemptTime={preempted}"
-    tiny_slurm.program(tmp_path / "bin", "scontrol", f'[ "$*" = "show job 77" ] && echo "{shown}"')
+    tiny_slurm.program(
+        tmp_path / "bin", "scontrol", f'[ "$*" = "show job 70_3" ] && echo "{shown}"'
+    )
     tiny_slurm.first_on_path(monkeypatch, tmp_path / "bin")
-    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    array = {"JOB_ID": "70", "ARRAY_JOB_ID": "70", "ARRAY_TASK_ID": "3"}
+    for key, value in array.items():
+        monkeypatch.setenv(f"SLURM_{key}", value)
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
     started(monkeypatch, Training(), [signal.SIGTERM])
     if requeued:
         CellTask(cell, tmp_path, 1)()
