@@ -105,6 +105,7 @@ def train(
 
         torch.set_num_threads(threads)
 
+    from dacl.training.device import keep_freed_memory
     from dacl.training.distributed import SaidByFirst, joined
     from dacl.training.loop import Finished, Trainer
 
@@ -115,6 +116,8 @@ def train(
                 trainer = _fresh(resolved, data, out, overwrite, ranks)
             else:
                 trainer = Trainer.resume(resume, data, ranks)
+            if trainer.device.type == "cpu":
+                keep_freed_memory()
             summary = _run(trainer, shown=ranks.rank == 0)
             if ranks.rank == 0:
                 _tell(summary, json_, threads, program="dacl" if ranks.world == 1 else TORCHRUN)

@@ -65,8 +65,10 @@ class BatchNorm(nn.BatchNorm1d):
     @torch.no_grad()
     def _remember(self, mean_D: Tensor, unbiased_D: Tensor) -> None:
         """The running averages that evaluation uses."""
-        assert self.running_mean is not None and self.running_var is not None
-        assert self.momentum is not None and self.num_batches_tracked is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        assert self.num_batches_tracked is not None
         self.running_mean.lerp_(mean_D, self.momentum)
         self.running_var.lerp_(unbiased_D, self.momentum)
         self.num_batches_tracked += 1

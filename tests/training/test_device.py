@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -73,3 +76,31 @@ def test_bf16_training_on_the_cpu_avoids_volumes_two_voxels_deep_at_the_bottom(m
             device.trains_in_bf16(asked, CPU)
     else:
         assert device.trains_in_bf16(asked, CPU)
+
+
+KEEPS = """
+import resource, sys, torch
+from dacl.training.device import keep_freed_memory
+
+if sys.argv[1] == "keep" and not keep_freed_memory():
+    sys.exit("not glibc")
+for _ in range(3):
+    torch.ones(20_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    torch.ones(20_000_000)  # 80 MB
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
+def test_freed_memory_is_kept():
+    """20,000 pages a tensor, each a fault where the memory was given back."""
+    faults = {}
+    for what in ("keep", "give back"):
+        command = [sys.executable, "-c", KEEPS, what]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "not glibc" in done.stderr:
+            pytest.skip("another C library")
+        faults[what] = int(done.stdout)
+    assert faults["keep"] < faults["give back"] / 5
