@@ -9,7 +9,8 @@ from dacl.config import resolve
 from dacl.contrast.bank import ClassBank
 from dacl.contrast.prototypes import at_stride
 from dacl.methods import METHODS, Batch, Method
-from dacl.methods.dacl import Dacl, DensityContrast
+from dacl.methods.dacl import Dacl
+from dacl.methods.density_contrast import DensityContrast
 from dacl.networks.output import SegmentationNetwork
 
 

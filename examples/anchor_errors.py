@@ -24,7 +24,7 @@ from dacl.data.augment import draw_placements
 from dacl.data.pool import SlicePool
 from dacl.data.prepared import PreparedDataset
 from dacl.methods import Batch
-from dacl.methods.dacl import DensityContrast
+from dacl.methods.density_contrast import DensityContrast
 from dacl.palette import class_ink
 from dacl.training.checkpoint import Trained, load_trained, open_data
 

@@ -21,7 +21,7 @@ from dacl.data.volume_grid import image_to_network, network_voxels
 from dacl.errors import DaclError
 from dacl.inference.slices import STRIDE
 from dacl.methods.base import Method
-from dacl.methods.dacl import DensityContrast
+from dacl.methods.density_contrast import DensityContrast
 from dacl.training.checkpoint import Trained
 
 SLICES_AT_ONCE = 4

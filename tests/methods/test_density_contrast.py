@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from dacl.config import ContrastConfig
 from dacl.contrast.prototypes import UNRELIABLE
 from dacl.contrast.units import Units
-from dacl.methods.dacl import DensityContrast
+from dacl.methods.density_contrast import DensityContrast
 from dacl.seeding import stream
 
 D = 5

@@ -23,7 +23,8 @@ from dacl.data.volume_grid import image_to_network, network_voxels
 from dacl.errors import DaclError
 from dacl.inference.slices import STRIDE
 from dacl.inference.volumes import probabilities
-from dacl.methods.dacl import Dacl, DensityContrast
+from dacl.methods.dacl import Dacl
+from dacl.methods.density_contrast import DensityContrast
 from dacl.networks.output import SegmentationNetwork
 from dacl.training.checkpoint import Trained
 

@@ -16,7 +16,8 @@ from torch import nn
 
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
-from dacl.methods.dacl import Dacl, DensityContrast, Selection
+from dacl.methods.dacl import Dacl
+from dacl.methods.density_contrast import DensityContrast, Selection
 from dacl.networks.heads import NoProjection
 from dacl.seeding import stream, stream_seed
 from dacl.training.checkpoint import Trained

@@ -16,7 +16,8 @@ from dacl.config import ContrastConfig, ImageConfig
 from dacl.data.grid import network_pixels, resampled_size, to_native
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
-from dacl.methods.dacl import Dacl, DensityContrast
+from dacl.methods.dacl import Dacl
+from dacl.methods.density_contrast import DensityContrast
 from dacl.training.checkpoint import Trained, load_trained
 
 CPU = torch.device("cpu")
