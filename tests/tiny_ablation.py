@@ -53,7 +53,7 @@ class Here:
         self.commands: list[list[str]] = []
         self.environments: list[dict[str, str]] = []
 
-    def __call__(self, words, log, environment, lock) -> Ended:
+    def __call__(self, words, log, environment, lock, prepare=None) -> Ended:
         from dacl_cli.app import main
 
         self.commands.append(list(words))

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dacl.config_text import to_toml
@@ -24,9 +24,13 @@ def log_path(out: Path, cell: Cell) -> Path:
 
 
 def start(
-    words: Sequence[str], log: Path, environment: Mapping[str, str], lock: int
+    words: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str],
+    lock: int,
+    prepare: Callable[[], None] | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start `dacl WORDS`, everything it says added to `log`.
+    """Start `dacl WORDS`, everything it says added to `log`; `prepare` is called in the new process.
 
     The lock is handed down: while a process lives on after its parent was killed, nobody else runs the cells.
     """
@@ -34,7 +38,7 @@ def start(
         return subprocess.Popen(
             [sys.executable, "-m", "dacl_cli", *words],
             stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-            env={**os.environ, **environment}, pass_fds=(lock,),
+            env={**os.environ, **environment}, pass_fds=(lock,), preexec_fn=prepare,
         )  # fmt: skip
 
 
@@ -125,12 +129,18 @@ class CellCommands:
         self._threads = threads
         self._log_begin = 0
 
-    def next(self, environment: Mapping[str, str], lock: int) -> bool:
+    def next(
+        self,
+        environment: Mapping[str, str],
+        lock: int,
+        prepare: Callable[[], None] | None = None,
+    ) -> bool:
         """Start the next command, if there is one.
 
         Args:
             environment: of the process, over that of this one.
             lock: handed down to it.
+            prepare: called in it before the command is loaded.
         """
         if not self.left:
             return False
@@ -139,7 +149,7 @@ class CellCommands:
         # `dacl evaluate` has no --threads.
         environment = {"OMP_NUM_THREADS": str(self._threads), **environment}
         self.doing = "training" if words[0] == "train" else "evaluating"
-        self.process = start(words, self.log.path, environment, lock)
+        self.process = start(words, self.log.path, environment, lock, prepare)
         return True
 
     def reason(self, code: int) -> str:

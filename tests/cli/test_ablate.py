@@ -184,7 +184,7 @@ def test_stopped_by_a_signal(ablate, copy, monkeypatch):
         def terminate(self):
             self.terminated = True
 
-    def start(words, log, environment, lock):
+    def start(words, log, environment, lock, prepare=None):
         os.kill(os.getpid(), signal.SIGTERM)
         return Going(130)
 

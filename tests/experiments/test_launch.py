@@ -154,7 +154,7 @@ def test_failures_of_every_kind_stop_nothing_else(data, tmp_path, here):
     ],
 )
 def test_why_a_command_failed(data, tmp_path, monkeypatch, said, code, why):
-    def start(words, log, environment, lock):
+    def start(words, log, environment, lock, prepare=None):
         with log.open("a") as file:
             file.write(said)
         return tiny_ablation.Ended(code)
@@ -173,7 +173,7 @@ def test_why_a_command_failed(data, tmp_path, monkeypatch, said, code, why):
 def test_a_stop_asks_each_process_once_and_begins_nothing(data, tmp_path, monkeypatch):
     started = []
 
-    def start(words, log, environment, lock):
+    def start(words, log, environment, lock, prepare=None):
         started.append(Running())
         return started[-1]
 
@@ -223,7 +223,7 @@ def test_one_process_per_gpu(data, tmp_path, monkeypatch):
     assert two.gpus == ("3", "5")
     environments = []
 
-    def start(words, log, environment, lock):
+    def start(words, log, environment, lock, prepare=None):
         environments.append(environment)
         return tiny_ablation.Ended(1)
 

@@ -13,8 +13,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from dacl.experiments.cell_progress import where
 from dacl.experiments.cells import Cell, look
 from dacl.experiments.folder_lock import hold
 from dacl.experiments.slurm.book import FOLDER
+from dacl.experiments.slurm.child import end_with_parent, unheard
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -99,10 +99,8 @@ class CellTask:
             commands = CellCommands(self.cell, self.out, self.threads)
             code = 0
             while code == 0 and commands.left and not signals.stop:
-                with _unheard(
-                    signals.announcement
-                ):  # it would kill a process that does not know it
-                    commands.next({}, lock)
+                with unheard(signals.announcement):  # it would kill a process that does not know it
+                    commands.next({}, lock, end_with_parent)
                 code = signals.wait(commands)
         if code == 0 and not commands.left:
             return False
@@ -166,16 +164,6 @@ class _Signals:
             process.wait()
             raise
         return code
-
-
-@contextmanager
-def _unheard(number: signal.Signals) -> Iterator[None]:
-    """Processes that are started here never hear the signal: a blocked one stays so in a new program."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _steps(cell: Cell) -> int:

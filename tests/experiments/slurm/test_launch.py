@@ -135,7 +135,7 @@ def test_a_queued_cell_of_other_settings_is_refused(data, cells, out, cluster):
 def test_a_failed_cell_is_named_with_its_reason(cells, out, cluster, monkeypatch):
     """And one that has failed before is not taken for one that fails now."""
 
-    def start(words, log, environment, lock):
+    def start(words, log, environment, lock, prepare=None):
         with log.open("a") as file:
             file.write("Error: no space\nHint: make some\n")
         return tiny_ablation.Ended(1)

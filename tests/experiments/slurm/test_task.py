@@ -3,7 +3,6 @@
 import os
 import pickle
 import signal
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from dacl.experiments import cell_commands
 from dacl.experiments.cell_commands import log_path
 from dacl.experiments.cells import look
 from dacl.experiments.slurm import task as slurm_task
-from dacl.experiments.slurm.task import FRUITLESS, CellFailed, CellTask, _unheard
+from dacl.experiments.slurm.task import FRUITLESS, CellFailed, CellTask
 from dacl.training.journal import Journal
 from dacl.training.loop import Trainer
 
@@ -98,7 +97,7 @@ def started(monkeypatch, process, sent=()):
     """Each command is `process`, during whose start some signals arrive; how often it was started."""
     times = []
 
-    def start(words, log, environment, lock):
+    def start(words, log, environment, lock, prepare=None):
         times.append(words[0])
         for number in sent:
             os.kill(os.getpid(), number)
@@ -208,7 +207,7 @@ def test_an_announcement_before_the_first_command_starts_none(cell, node, tmp_pa
 def test_an_announcement_at_the_very_end_changes_nothing(data, node, here, tmp_path, monkeypatch):
     (cell,) = tiny_ablation.cells(data, tmp_path, rows=[tiny_ablation.I], seeds=[0])
 
-    def start(words, log, environment, lock):
+    def start(words, log, environment, lock, prepare=None):
         ended = here(words, log, environment, lock)
         if words[0] == "evaluate":
             os.kill(os.getpid(), ANNOUNCEMENT)
@@ -272,28 +271,10 @@ def test_no_process_is_left_behind_by_an_interruption(cell, node, tmp_path, monk
     assert process.killed
 
 
-def test_a_command_does_not_hear_what_would_kill_it():
-    """Slurm sends the announcement to every process of a job."""
-    with _unheard(ANNOUNCEMENT):
-        deaf = subprocess.Popen(["sleep", "60"])
-    hears = subprocess.Popen(["sleep", "60"])
-    try:
-        for process in (deaf, hears):
-            process.send_signal(ANNOUNCEMENT)
-        assert hears.wait(60) == -ANNOUNCEMENT
-        assert deaf.poll() is None
-        deaf.terminate()
-        assert deaf.wait(60) == -signal.SIGTERM
-    finally:
-        deaf.kill()
-        hears.kill()
-    assert ANNOUNCEMENT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
 def test_two_jobs_never_run_the_same_cell(cell, node, tmp_path, monkeypatch):
     """A node that was lost may still be writing when the job is requeued on another."""
 
-    def start(words, log, environment, lock):
+    def start(words, log, environment, lock, prepare=None):
         with pytest.raises(CellFailed, match="another process is running VI seed 0"):
             CellTask(cell, tmp_path, 1)()
         return tiny_ablation.Ended(1)
@@ -314,7 +295,7 @@ def test_a_job_that_gets_nowhere_is_given_up(data, cell, node, tmp_path, monkeyp
     for _ in range(FRUITLESS - 1):
         assert starts().function is task
 
-    def start(words, log, environment, lock):
+    def start(words, log, environment, lock, prepare=None):
         trained(cell, data, 2)
         os.kill(os.getpid(), ANNOUNCEMENT)
         return Training()
