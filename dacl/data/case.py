@@ -124,7 +124,13 @@ def label_counts(label_ZHW: np.ndarray) -> np.ndarray:
     """Return the voxels of each value from 0 to the largest, at least of 256 values."""
     counts = np.zeros(256, np.int64)
     for part in slabs(label_ZHW):
-        more = np.bincount(part.ravel(), minlength=len(counts))
+        values = part.ravel()
+        if values.dtype == np.uint8 and values.size % 2 == 0:
+            # two at a time: counting is paid by the number, not by how large it is
+            pairs = np.bincount(values.view(np.uint16), minlength=2**16).reshape(256, 256)
+            counts[:256] += pairs.sum(axis=0) + pairs.sum(axis=1)
+            continue
+        more = np.bincount(values, minlength=len(counts))
         counts = more + np.pad(counts, (0, len(more) - len(counts)))
     return counts
 

@@ -22,6 +22,7 @@ from dacl.errors import DaclError
 _HEADER_BYTES = 348
 _NIFTI_2 = ((540).to_bytes(4, "little"), (540).to_bytes(4, "big"))
 _PIECE = 2**20
+_GZIP = b"\x1f\x8b"
 _DOWNLOAD_AGAIN = "download it again"
 
 
@@ -179,24 +180,37 @@ def _unpacked(path: Path) -> Iterator[tuple[Any, str]]:
         return
     with tempfile.TemporaryFile(prefix="dacl-") as unpacked:
         with path.open("rb") as packed:
-            hashed: Any = _Hashed(packed, digest)
-            with gzip.GzipFile(fileobj=hashed, mode="rb") as source:
-                while piece := source.read(_PIECE):
-                    _write(unpacked, piece)
+            for piece in _inflated(packed, digest):
+                _write(unpacked, piece)
         unpacked.seek(0)
         yield unpacked, digest.hexdigest()
 
 
-class _Hashed:
-    """A file that hashes what is read of it."""
+def _inflated(packed: IO[bytes], digest: Any) -> Iterator[bytes]:
+    """Unpack gzip piece by piece, its bytes hashed; raises EOFError, zlib.error or BadGzipFile where it is damaged.
 
-    def __init__(self, file: IO[bytes], digest: Any) -> None:
-        self._file, self._digest = file, digest
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(size)
-        self._digest.update(piece)
-        return piece
+    The gzip module does this in pieces of 8 kB, which takes half as long again.
+    """
+    member, first = zlib.decompressobj(wbits=31), True
+    while piece := packed.read(_PIECE):
+        digest.update(piece)
+        if first and not piece.startswith(_GZIP):
+            raise gzip.BadGzipFile(f"Not a gzipped file ({piece[:2]!r})")
+        first = False
+        while piece:
+            if member.eof:  # one more member, or padding
+                piece = piece.lstrip(b"\0")
+                if not piece:
+                    break
+                member = zlib.decompressobj(wbits=31)
+            yield member.decompress(piece, _PIECE)
+            piece = member.unused_data if member.eof else member.unconsumed_tail
+    if first:  # an empty file; that it holds no volume is found soon enough
+        return
+    if not member.eof:
+        yield member.flush()
+    if not member.eof:
+        raise EOFError("Compressed file ended before the end-of-stream marker was reached")
 
 
 def _write(file: IO[bytes], piece: bytes) -> None:

@@ -1,0 +1,57 @@
+"""Unpacking of gzip against the gzip module."""
+
+import gzip
+import hashlib
+import io
+
+import numpy as np
+import pytest
+
+from dacl.data.case import label_counts
+from dacl.data.readers import nifti
+
+NOISE = np.random.default_rng(0).bytes(100_000)
+WHOLE = gzip.compress(NOISE, 1)
+ZEROS = gzip.compress(bytes(3_000_000))  # a piece of it unpacks to a thousand pieces
+
+
+def inflated(packed):
+    digest = hashlib.sha256()
+    content = b"".join(nifti._inflated(io.BufferedReader(io.BytesIO(packed)), digest))
+    assert digest.digest() == hashlib.sha256(packed).digest()
+    return content
+
+
+@pytest.mark.parametrize("piece", [4096, 2**20])
+@pytest.mark.parametrize(
+    "packed",
+    [WHOLE, WHOLE + WHOLE, WHOLE + bytes(5000), WHOLE + bytes(7) + ZEROS, ZEROS, gzip.compress(b""), b""],
+    ids=["one", "two members", "padded", "padded between", "zeros", "of nothing", "empty file"],
+)  # fmt: skip
+def test_sound_files_unpack_as_the_gzip_module_unpacks_them(packed, piece, monkeypatch):
+    monkeypatch.setattr(nifti, "_PIECE", piece)
+    assert inflated(packed) == gzip.GzipFile(fileobj=io.BytesIO(packed)).read()
+
+
+@pytest.mark.parametrize("piece", [4096, 2**20])
+@pytest.mark.parametrize(
+    "packed",
+    [WHOLE[:-1], WHOLE[:-9], WHOLE[:5000], WHOLE[:5], WHOLE[:-4] + b"abcd", b"hello", WHOLE + b"rest"],
+    ids=["a byte", "the sums", "most", "all but the header", "a wrong sum", "no gzip", "and more"],
+)  # fmt: skip
+def test_damaged_files_are_refused(packed, piece, monkeypatch):
+    import zlib
+
+    monkeypatch.setattr(nifti, "_PIECE", piece)
+    with pytest.raises((EOFError, zlib.error, gzip.BadGzipFile)):
+        inflated(packed)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 4), (3, 5, 5)], ids=["even", "odd"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+def test_label_counts_of_even_and_odd_volumes(shape, dtype):
+    label = np.random.default_rng(1).integers(0, 5, shape).astype(dtype)
+    counts = label_counts(label)
+    assert counts[:5].tolist() == [(label == value).sum() for value in range(5)]
+    assert (counts[5:] == 0).all()
+    assert len(counts) == 256
