@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -15,11 +16,17 @@ WHOLE = gzip.compress(NOISE, 1)
 ZEROS = gzip.compress(bytes(3_000_000))  # a piece of it unpacks to a thousand pieces
 
 
-def inflated(packed):
-    digest = hashlib.sha256()
-    content = b"".join(nifti._inflated(io.BufferedReader(io.BytesIO(packed)), digest))
-    assert digest.digest() == hashlib.sha256(packed).digest()
-    return content
+@pytest.fixture
+def inflated(tmp_path):
+    def inflate(packed):
+        path, digest = tmp_path / "packed", hashlib.sha256()
+        path.write_bytes(packed)
+        with path.open("rb") as file:
+            content = b"".join(nifti._inflated(file, digest))
+        assert digest.digest() == hashlib.sha256(packed).digest()
+        return content
+
+    return inflate
 
 
 @pytest.mark.parametrize("piece", [4096, 2**20])
@@ -28,7 +35,7 @@ def inflated(packed):
     [WHOLE, WHOLE + WHOLE, WHOLE + bytes(5000), WHOLE + bytes(7) + ZEROS, ZEROS, gzip.compress(b""), b""],
     ids=["one", "two members", "padded", "padded between", "zeros", "of nothing", "empty file"],
 )  # fmt: skip
-def test_sound_files_unpack_as_the_gzip_module_unpacks_them(packed, piece, monkeypatch):
+def test_sound_files_unpack_as_the_gzip_module_unpacks_them(packed, piece, inflated, monkeypatch):
     monkeypatch.setattr(nifti, "_PIECE", piece)
     assert inflated(packed) == gzip.GzipFile(fileobj=io.BytesIO(packed)).read()
 
@@ -39,9 +46,7 @@ def test_sound_files_unpack_as_the_gzip_module_unpacks_them(packed, piece, monke
     [WHOLE[:-1], WHOLE[:-9], WHOLE[:5000], WHOLE[:5], WHOLE[:-4] + b"abcd", b"hello", WHOLE + b"rest"],
     ids=["a byte", "the sums", "most", "all but the header", "a wrong sum", "no gzip", "and more"],
 )  # fmt: skip
-def test_damaged_files_are_refused(packed, piece, monkeypatch):
-    import zlib
-
+def test_damaged_files_are_refused(packed, piece, inflated, monkeypatch):
     monkeypatch.setattr(nifti, "_PIECE", piece)
     with pytest.raises((EOFError, zlib.error, gzip.BadGzipFile)):
         inflated(packed)
