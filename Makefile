@@ -2,6 +2,7 @@
 PYTHON ?= python3
 WORKERS ?= 2
 PARTS ?=
+SAVE ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -45,7 +46,7 @@ bench: $(READY)
 	@$(BIN)/python -c 'import medpy' 2>/dev/null || \
 		$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[oracle]' || \
 		echo "medpy cannot be installed: its ratios are left out"
-	$(BIN)/python -m benchmarks $(PARTS)
+	$(BIN)/python -m benchmarks $(PARTS) $(if $(SAVE),--save $(SAVE))
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist

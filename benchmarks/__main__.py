@@ -20,6 +20,7 @@ from benchmarks.cache import OUT, Cache, cpu_model
 from benchmarks.child import ALLOCATORS, ROOT, environment
 from benchmarks.table import markdown
 
+RESULTS = Path(__file__).parent / "results"
 PARTS = ("preparing", "loading", "step", "density", "validation", "metrics", "clusters")
 
 
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--allocator", choices=ALLOCATORS, default="no-mmap")
     parser.add_argument("--threads", type=int, help="of parts that use every core")
     parser.add_argument("--fresh", action="store_true", help="measure cached references anew")
+    parser.add_argument("--save", metavar="NAME", help="keep both files as benchmarks/results/NAME")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--here", metavar="PART", help=argparse.SUPPRESS)
     given = parser.parse_args(argv)
@@ -59,9 +61,12 @@ def main(argv: list[str] | None = None) -> int:
         records += json.loads((given.out / f"{part}.json").read_text())
     where = provenance(quick=given.quick)
     result = {"provenance": where, "records": records}
-    (given.out / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
     table = markdown(records, where)
-    (given.out / "bench.md").write_text(table)
+    targets = [given.out / "bench"] + [RESULTS / given.save] * bool(given.save)
+    for target in targets:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+        target.with_suffix(".md").write_text(table)
     print(table)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)

@@ -90,12 +90,19 @@ def test_the_runner_writes_json_and_a_table(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(runner.subprocess, "run", finished)
     monkeypatch.setattr(runner, "_commit", lambda: "abc")
-    assert runner.main(["clusters", "metrics", "--quick", "--out", str(tmp_path)]) == 1
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "results")
+    assert (
+        runner.main(["clusters", "metrics", "--quick", "--save", "kept", "--out", str(tmp_path)])
+        == 1
+    )
     said = capsys.readouterr()
     assert "failed: clusters" in said.err
     result = json.loads((tmp_path / "bench.json").read_text())
     assert [record["part"] for record in result["records"]] == ["metrics"]
     assert {"date", "commit", "cpu", "cpu_flags", "cores", "torch"} <= result["provenance"].keys()
     assert (tmp_path / "bench.md").read_text() in said.out
+    for name in ("json", "md"):
+        kept = (tmp_path / f"results/kept.{name}").read_text()
+        assert kept == (tmp_path / f"bench.{name}").read_text()
     with pytest.raises(SystemExit):
         runner.main(["nonsense"])
