@@ -8,7 +8,7 @@ from typing import Any
 
 from dacl.errors import DaclError
 
-MINUTES = 240
+MINUTES, LEAST_MINUTES = 240, 5
 THREADS = 4
 UNLIMITED = 1_000_000
 OPTION_OF = {
@@ -76,7 +76,7 @@ def parse_minutes(text: str) -> int:
     """Minutes of a time as sbatch takes it: `90`, `4:00:00`, `1-12`, `1-12:30`; seconds are rounded up.
 
     Raises:
-        DaclError: something else, or no time at all.
+        DaclError: something else, or too little.
     """
     match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip())
     minutes = 0.0
@@ -94,6 +94,12 @@ def parse_minutes(text: str) -> int:
         raise DaclError(
             f"--time {text!r} is no time that Slurm knows",
             "write minutes, hours or days: --time 90, --time 4:00:00, --time 1-12:00:00",
+        )
+    if minutes < LEAST_MINUTES:
+        raise DaclError(
+            f"--time {text}: a job that begins in a minute or two and is asked to save 90 seconds "
+            "before its end would train nothing",
+            f"give it {LEAST_MINUTES} minutes at least",
         )
     return int(-(-minutes // 1))
 

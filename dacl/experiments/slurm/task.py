@@ -83,7 +83,9 @@ class CellTask:
         """What the requeued job runs: the same; None where the starts get nowhere."""
         from submitit.helpers import DelayedSubmission
 
-        self._fruitless = 0 if _steps(self.cell) > self._step else self._fruitless + 1
+        steps = _steps(self.cell)
+        self._fruitless = 0 if steps > self._step else self._fruitless + 1
+        self._step = steps  # also for a start that ends before it looks
         if self._fruitless < FRUITLESS:
             return DelayedSubmission(self)
         CellLog(self.out, self.cell).error(

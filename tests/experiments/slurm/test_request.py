@@ -27,7 +27,7 @@ def bin_(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "minutes"),
     [
-        ("90", 90), ("0:30", 1), ("10:30", 11), ("4:00:00", 240), ("1:30:30", 91), ("2-0", 2880),
+        ("90", 90), ("5:00", 5), ("10:30", 11), ("4:00:00", 240), ("1:30:30", 91), ("2-0", 2880),
         ("1-12", 2160), ("1-12:30", 2190), ("1-0:0:1", 1441), (" 5 ", 5),
     ],
 )  # fmt: skip
@@ -38,6 +38,12 @@ def test_times_are_those_of_sbatch(text, minutes):
 @pytest.mark.parametrize("text", ["", "4h", "-5", "0", "1:2:3:4", "1-", "0:0", "a-1"])
 def test_other_times_are_refused(text):
     with pytest.raises(DaclError, match="no time that Slurm knows"):
+        parse_minutes(text)
+
+
+@pytest.mark.parametrize("text", ["4", "4:59", "0:04:00"])
+def test_a_time_in_which_nothing_can_be_trained_is_refused(text):
+    with pytest.raises(DaclError, match="train nothing"):
         parse_minutes(text)
 
 
