@@ -39,6 +39,10 @@ def compiled_losses(method: Method, backend: str = "inductor") -> Callable[[Batc
 
     def losses(batch: Batch, step: int) -> Terms:
         moment = method.moment(batch, step)
-        return method.terms(batch, moment) if moment.logged else traced(batch, moment)
+        if moment.logged:
+            return method.terms(batch, moment)
+        if on_gpu:
+            torch.compiler.cudagraph_mark_step_begin()  # what the last step returned may go
+        return traced(batch, moment)
 
     return losses
