@@ -132,7 +132,7 @@ def to_native_probabilities(
 
 
 def _classes(probs: Tensor) -> Tensor:
-    return probs.argmax(dim=1).to(torch.uint8)
+    return probs.max(dim=1).indices.to(torch.uint8)  # several times as fast as argmax on a CPU
 
 
 def _nearest(values_Zhw: Tensor, shape_HW: tuple[int, int], image: ImageConfig) -> Tensor:
