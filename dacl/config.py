@@ -189,7 +189,9 @@ class JournalConfig(_Frozen):
     log_every: Annotated[int, Field(ge=1)] = 50
     """Steps between two lines of losses and diagnostics."""
     validate_every: Annotated[int, Field(ge=0)] = 0
-    """Steps between two validations, 0: a tenth of the run; the best is judged by network a's mean foreground Dice."""
+    """Steps between two validations, 0: as `validations` asks; the best is judged by network a's mean Dice."""
+    validations: Annotated[int, Field(ge=1)] = 10
+    """Validations of a run, evenly spaced, where `validate_every` is 0."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 200
     """Steps between two writes of latest.pt."""
     tensorboard: bool = False
@@ -239,7 +241,7 @@ class Config(_Frozen):
     @property
     def validate_every(self) -> int:
         """Steps between two validations."""
-        return self.journal.validate_every or -(-self.optim.steps // 10)
+        return self.journal.validate_every or -(-self.optim.steps // self.journal.validations)
 
 
 UNUSED: dict[str, tuple[str, ...]] = {"supervised": ("cross", "contrast"), "cps": ("contrast",)}

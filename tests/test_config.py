@@ -279,7 +279,16 @@ def test_settings_that_contradict_each_other_are_refused(over, said):
         resolve("small", over)
 
 
-@pytest.mark.parametrize(("steps", "every", "found"), [(3000, 0, 300), (15, 0, 2), (3000, 7, 7)])
-def test_a_run_is_validated_ten_times_unless_told_otherwise(steps, every, found):
-    config = resolve("small", {"optim": {"steps": steps}, "journal": {"validate_every": every}})
+@pytest.mark.parametrize(
+    ("preset", "steps", "journal", "found"),
+    [
+        ("paper", 30_000, {}, 3000),
+        ("small", 3000, {}, 600),
+        ("small", 12, {}, 3),
+        ("small", 3000, {"validations": 10}, 300),
+        ("small", 3000, {"validate_every": 7}, 7),
+    ],
+)
+def test_validations_are_evenly_spaced_unless_told_otherwise(preset, steps, journal, found):
+    config = resolve(preset, {"optim": {"steps": steps}, "journal": journal})
     assert config.validate_every == found

@@ -10,6 +10,8 @@ def cross_pseudo_supervision(
 ) -> Float[Tensor, ""]:
     """CE(a, argmax b) + CE(b, argmax a), means over pixels; no gradient reaches a target."""
     a, b = logits_a.float(), logits_b.float()
-    return F.cross_entropy(a, b.detach().argmax(dim=1)) + F.cross_entropy(
-        b, a.detach().argmax(dim=1)
-    )
+    return F.cross_entropy(a, _classes(b)) + F.cross_entropy(b, _classes(a))
+
+
+def _classes(logits: Tensor) -> Tensor:
+    return logits.detach().max(dim=1).indices  # several times as fast as argmax on a CPU
