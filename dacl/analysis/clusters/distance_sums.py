@@ -3,12 +3,16 @@
 Legend: N points, D width of the space, G groups of points, K neighbours.
 """
 
+import itertools
+
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
 
 ROWS = 256
 """Rows of the distance matrix at once: of 20,000 points 41 MB."""
+GROUP = 16
+"""Columns that are compared by their smallest first."""
 
 
 def euclidean_sums(
@@ -34,22 +38,46 @@ def euclidean_sums(
     present, starts = np.unique(group_N[order_N], return_index=True)
     points = torch.from_numpy(points_ND[order_N].astype(np.float64))
     points -= points.mean(dim=0)  # |a|^2 + |b|^2 - 2ab loses digits far from the origin
-    squares_N = points.square().sum(dim=1)
+    squares_N1 = points.square().sum(dim=1, keepdim=True)
+    ones_N1 = torch.ones_like(squares_N1)
+    left_NE = torch.cat(
+        [-2 * points, squares_N1, ones_N1], dim=1
+    )  # one product is |a|^2 + |b|^2 - 2ab
+    right_EN = torch.cat([points, ones_N1, squares_N1], dim=1).T
+    runs = [slice(*ends) for ends in itertools.pairwise([*starts.tolist(), len(points)])]
+    whole_RN = points.new_empty(ROWS, len(points))
     count = min(neighbours, len(points) - 1)
     sums_NG = np.zeros((len(points), n_groups))
     nearest_NK = np.zeros((len(points), count), np.int64)
     for start in range(0, len(points), ROWS):
-        rows = points[start : start + ROWS]
-        squared = torch.addmm(squares_N, rows, points.T, alpha=-2)
-        distance_RN = squared.add_(rows.square().sum(dim=1, keepdim=True)).clamp_(min=0).sqrt_()
-        row = torch.arange(len(rows))
+        rows_RE = left_NE[start : start + ROWS]
+        squared_RN = torch.mm(rows_RE, right_EN, out=whole_RN[: len(rows_RE)])
+        distance_RN = squared_RN.clamp_(min=0).sqrt_()
+        row = torch.arange(len(rows_RE))
         distance_RN[row, start + row] = 0
         back = order_N[start : start + ROWS]
-        sums_NG[back[:, None], present] = np.add.reduceat(distance_RN.numpy(), starts, axis=1)
+        sums_RG = torch.stack([distance_RN[:, run].sum(dim=1) for run in runs], dim=1)
+        sums_NG[back[:, None], present] = sums_RG.numpy()
         distance_RN[row, start + row] = torch.inf
-        nearest = distance_RN.topk(count, largest=False).indices
-        nearest_NK[back] = order_N[nearest.numpy()]
+        nearest_NK[back] = order_N[_nearest(distance_RN, count).numpy()]
     return sums_NG, nearest_NK
+
+
+def _nearest(distance_RN: torch.Tensor, count: int) -> torch.Tensor:
+    """Columns of the `count` smallest of every row, smallest first.
+
+    They lie in the groups with the smallest minima, so most of a row is looked at once.
+    """
+    groups = distance_RN.shape[1] // GROUP
+    if groups <= count:
+        return distance_RN.topk(count, largest=False).indices
+    grouped_RgG = distance_RN[:, : GROUP * groups].unflatten(1, (GROUP, groups))
+    best_RK = grouped_RgG.amin(dim=1).topk(count, largest=False).indices
+    column_RX = (best_RK.unsqueeze(1) + groups * torch.arange(GROUP)[:, None]).flatten(1)
+    rest_X = torch.arange(GROUP * groups, distance_RN.shape[1])
+    column_RX = torch.cat([column_RX, rest_X.expand(len(column_RX), -1)], dim=1)
+    place_RK = distance_RN.gather(1, column_RX).topk(count, largest=False).indices
+    return column_RX.gather(1, place_RK)
 
 
 def cosine_sums(
