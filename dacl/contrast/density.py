@@ -1,5 +1,6 @@
 """Eq. 3-5: the density of a feature is its mean cosine to its nearest neighbours, averaged over several scales."""
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -7,7 +8,6 @@ from torch import Tensor
 from dacl.contrast.selection import can_look
 
 ROWS = 1024  # units scored at a time: bounds the similarity block at ROWS x K per class
-GROUP = 8  # columns that are compared by their largest first
 
 
 @torch.no_grad()
@@ -52,8 +52,10 @@ def multiscale_density(
             places_K[columns] = torch.arange(len(columns))
             own = places_K[own_M[rows]]
         if len(rows) and len(columns):
+            units_mD = units_CMD[c].index_select(0, rows)
+            candidates_kD = candidates_CKD[c].index_select(0, columns)
             density_CM[c, rows] = _nearest_means(
-                units_CMD[c : c + 1, rows], candidates_CKD[c : c + 1, columns], None, own, scales
+                units_mD[None], candidates_kD[None], None, own, scales
             )[0]
     return density_CM
 
@@ -109,15 +111,10 @@ def _erase(sim_CMK: Float[Tensor, "C M K"], column_CM1: Int[Tensor, "C M 1"]) ->
 
 
 def largest_sorted(values_CMK: Float[Tensor, "C M K"], k: int) -> Float[Tensor, "C M k"]:
-    """The k largest of every row, largest first: `topk`, about twice as fast where K is much larger than k.
-
-    The k largest lie in the k groups with the largest maxima, so most of a row is looked at once.
-    """
-    groups = values_CMK.shape[2] // GROUP
-    if groups <= k:
+    """The k largest of every row, largest first: the values of `topk`. May reorder `values_CMK` on the CPU."""
+    if not can_look(values_CMK):
         return values_CMK.topk(k, dim=2).values
-    grouped_CMgG = values_CMK[:, :, : GROUP * groups].unflatten(2, (GROUP, groups))
-    best_CMk = grouped_CMgG.amax(dim=2).topk(k, dim=2, sorted=False).indices
-    kept_CMgk = grouped_CMgG.gather(3, best_CMk.unsqueeze(2).expand(-1, -1, GROUP, -1))
-    rest_CMr = values_CMK[:, :, GROUP * groups :]  # fewer than a group
-    return torch.cat([kept_CMgk.flatten(2), rest_CMr], dim=2).topk(k, dim=2).values
+    # numpy's partition has vector instructions; torch's topk took six tenths of the contrast
+    rows = values_CMK.numpy()
+    rows.partition(rows.shape[2] - k, axis=2)
+    return torch.from_numpy(np.sort(rows[:, :, rows.shape[2] - k :], axis=2)[:, :, ::-1].copy())
