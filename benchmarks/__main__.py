@@ -61,11 +61,12 @@ def main(argv: list[str] | None = None) -> int:
         records += json.loads((given.out / f"{part}.json").read_text())
     where = provenance(quick=given.quick)
     result = {"provenance": where, "records": records}
-    table = markdown(records, where)
     targets = [given.out / "bench"] + [RESULTS / given.save] * bool(given.save)
     for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    table = markdown(records, where)
+    for target in targets:
         target.with_suffix(".md").write_text(table)
     print(table)
     if failed:

@@ -48,7 +48,9 @@ def _cells(record: Mapping[str, Any]) -> list[str]:
         f"{number(record['median'])} {record['unit']} ({number(record['low'])}-{number(record['high'])})",
         _memory(record),
         record["reference"] or "",
-        f"{number(record['reference_median'])} {record['unit']}" if record["reference"] else "",
+        ""
+        if record["reference_median"] is None
+        else f"{number(record['reference_median'])} {record['unit']}",
         ratio,
         target,
         "; ".join(note for note in notes if note),
