@@ -1,14 +1,14 @@
 """Density and selection: exact neighbours beside scikit-learn's, the whole contrast, and how both grow."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.harness import AtLeast, Bench
-from benchmarks.made_steps import Size, batch_of, late_in_a_run, method_of
+from benchmarks.made_steps import Size, batch_of, method_of
 from dacl.contrast.density import multiscale_density
 from dacl.methods.dacl import Dacl
 
@@ -51,7 +51,7 @@ def run(bench: Bench) -> None:
 
 
 def _beside_scikit_learn(bench: Bench, case: Case) -> None:
-    jobs = {
+    jobs: dict[str, Callable[[], Any]] = {
         "ours": ours(case),
         "cosine": scikit_learn(case, "cosine"),
         "euclidean": scikit_learn(case, "euclidean"),
@@ -111,7 +111,6 @@ def contrast_job(images: int, side: int, classes: int, dims: int) -> Callable[[]
     with torch.no_grad():
         outputs = method.forward_networks(batch.images)
     moment = method.moment(batch, step)
-    late_in_a_run(method, batch)
 
     def once() -> None:
         for name, contrast in method.contrast.items():

@@ -19,8 +19,9 @@ def prepare_case(image: Path, label: Path, out: Path) -> None:
     """Write the slices and the volume of one NIfTI image with its mask."""
     import nibabel
 
-    image_XYZ = nibabel.load(image).get_fdata()  # type: ignore[attr-defined]
-    label_XYZ = nibabel.load(label).get_fdata()  # type: ignore[attr-defined]
+    image_XYZ, label_XYZ = (
+        nibabel.Nifti1Image.from_filename(p).get_fdata() for p in (image, label)
+    )
     low, high = image_XYZ.min(), image_XYZ.max()
     image_ZHW = ((image_XYZ - low) / (high - low)).astype(np.float32).T
     label_ZHW = label_XYZ.astype(np.uint8).T

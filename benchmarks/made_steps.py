@@ -1,17 +1,17 @@
 """Methods and batches of a given size, as the paper trains them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dacl.config import resolve
+from dacl.config import Config, resolve
 from dacl.contrast.bank import ClassBank
 from dacl.contrast.prototypes import at_stride
 from dacl.methods import METHODS, Batch, Method
 from dacl.methods.dacl import Dacl
 from dacl.methods.density_contrast import DensityContrast
-from dacl.networks.output import SegmentationNetwork
+from dacl.networks.output import NetworkOutput, SegmentationNetwork
 
 
 class Size(NamedTuple):
@@ -26,8 +26,34 @@ class Size(NamedTuple):
         return f"{self.images} x {'x'.join([str(self.side)] * self.dims)}, {self.classes} classes"
 
 
+class LateDacl(Dacl):
+    """DACL as it is when a run is well on: full banks, and networks sure of every pixel.
+
+    An untrained network is sure of none. What it says is computed as ever, and then replaced by the annotation of the
+    labelled half, which the other half of `batch_of` shows as well.
+    """
+
+    def __init__(self, config: Config, channels: int, classes: int) -> None:
+        super().__init__(config, channels, classes)
+        for contrast in self.contrast.values():
+            assert isinstance(contrast, DensityContrast)
+            _fill(contrast.bank)
+
+    def reliable(
+        self, name: str, outputs: dict[str, NetworkOutput], batch: Batch, step: int
+    ) -> Tensor:
+        """The annotation, everywhere."""
+        said = super().reliable(name, outputs, batch, step)
+        axes = batch.labels.ndim - 1
+        labels = batch.labels.repeat(len(said) // batch.labeled, *[1] * axes)
+        return at_stride(labels, SegmentationNetwork.feature_stride, axes)
+
+
+METHODS_LATE: dict[str, type[Method]] = {**METHODS, "dacl": LateDacl}
+
+
 def method_of(name: str, size: Size) -> Method:
-    """The method at the paper's settings on batches of that size."""
+    """The method at the paper's settings on batches of that size; DACL as late in a run."""
     config = resolve(
         "paper",
         {
@@ -37,7 +63,7 @@ def method_of(name: str, size: Size) -> Method:
             "network": {"width": 16},
         },
     )
-    return METHODS[name](config, 1, size.classes)
+    return METHODS_LATE[name](config, 1, size.classes)
 
 
 def batch_of(size: Size) -> Batch:
@@ -55,26 +81,6 @@ def batch_of(size: Size) -> Batch:
     images = torch.randn(size.images, 1, *shape, generator=generator)
     images[: len(labels), 0] += labels
     return Batch(images, labels)
-
-
-def late_in_a_run(method: Dacl, batch: Batch) -> None:
-    """Make the contrast see what it sees when a run is well on: full banks, and networks sure of every pixel.
-
-    An untrained network is sure of none. What it says is computed as ever, and then replaced by the annotation of the
-    labelled half, which the other half shows as well.
-    """
-    for contrast in method.contrast.values():
-        assert isinstance(contrast, DensityContrast)
-        _fill(contrast.bank)
-    asked = method.reliable
-    labels = batch.labels.repeat(len(batch.images) // batch.labeled, *[1] * (batch.labels.ndim - 1))
-    sure = at_stride(labels, SegmentationNetwork.feature_stride, labels.ndim - 1)
-
-    def reliable(*args: Any) -> Tensor:
-        asked(*args)
-        return sure
-
-    method.reliable = reliable  # type: ignore[method-assign, assignment]
 
 
 def _fill(bank: ClassBank) -> None:

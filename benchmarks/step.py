@@ -10,8 +10,7 @@ import torch
 from benchmarks import step_gpu
 from benchmarks.field_step import REFERENCE, FieldStep
 from benchmarks.harness import AtLeast, AtMost, Bench
-from benchmarks.made_steps import Size, batch_of, late_in_a_run, method_of
-from dacl.methods.dacl import Dacl
+from benchmarks.made_steps import Size, batch_of, method_of
 from dacl.training.device import has_fast_bf16
 
 THREADS = None
@@ -178,8 +177,6 @@ class Step:
         self.method, self.batch = method_of(method, size), batch_of(size)
         self.method.bf16 = precision == "bf16"
         self.optimizer = torch.optim.SGD(self.method.parameters(), lr=0.01, momentum=0.9)
-        if isinstance(self.method, Dacl):
-            late_in_a_run(self.method, self.batch)
 
     def timed(self) -> list[float]:
         """Take the step; seconds of each of PHASES."""

