@@ -61,6 +61,7 @@ def _beside_scikit_learn(bench: Bench, case: Case) -> None:
         for name in ("cosine", "euclidean")
     )
     seconds = bench.interleave(jobs, rounds=7)
+    memory_mb = bench.memory("benchmarks.density:ours_job", *case).job_mb
     for metric, against, target in (
         ("cosine", COSINE, AtLeast(3)),
         ("euclidean", EUCLIDEAN, None),
@@ -68,7 +69,7 @@ def _beside_scikit_learn(bench: Bench, case: Case) -> None:
         bench.ratio(
             "exact densities", str(case), seconds["ours"], seconds[metric], against=against,
             unit="ms", target=target, note=f"largest difference {difference:.0e}",
-            memory_mb=bench.memory("benchmarks.density:ours_job", *case).job_mb,
+            memory_mb=memory_mb,
         )  # fmt: skip
 
 

@@ -171,6 +171,7 @@ class Bench:
         unit: str = "s",
         per: float = 1,
         target: AtLeast | AtMost | None = None,
+        cost: bool = False,
         **more: Any,
     ) -> Record:
         """Record seconds of ours beside seconds of a reference.
@@ -184,9 +185,10 @@ class Bench:
             unit: s, ms or us, alone or per something: `ms / slice`.
             per: the number of those in one round.
             target: of the ratio; `AtMost` turns it from reference / ours into ours / reference.
+            cost: turn it also without a target.
             more: further fields of the record.
         """
-        costs = isinstance(target, AtMost)
+        costs = cost or isinstance(target, AtMost)
         found = quotients(ours, reference) if costs else quotients(reference, ours)
         return self._add(
             name,

@@ -152,7 +152,7 @@ def _growth(bench: Bench) -> None:
         )
         bench.ratio(
             "growth: a step of DACL", str(size), seconds["dacl"], seconds["cps"],
-            against="our own step of CPS", unit="ms", target=None, precision=precision,
+            against="our own step of CPS", unit="ms", cost=True, precision=precision,
         )  # fmt: skip
 
 
@@ -176,7 +176,9 @@ class Step:
     def __init__(self, method: str, precision: str, size: Size) -> None:
         self.method, self.batch = method_of(method, size), batch_of(size)
         self.method.bf16 = precision == "bf16"
-        self.optimizer = torch.optim.SGD(self.method.parameters(), lr=0.01, momentum=0.9)
+        self.optimizer = torch.optim.SGD(
+            self.method.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4
+        )
 
     def timed(self) -> list[float]:
         """Take the step; seconds of each of PHASES."""

@@ -93,7 +93,7 @@ def _share_of_a_run(
     config = _config(bench, preset)
     method = _method(bench, dataset, config)
     feed = Feed(config, dataset, bench.device, unlabeled=True)
-    optimizer = torch.optim.SGD(method.parameters(), lr=0.01, momentum=0.9)
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
 
     def step() -> None:
         optimizer.zero_grad()

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dacl.contrast.selection import can_look
+from dacl.contrast import shapes
 
 ROWS = 1024  # units scored at a time: bounds the similarity block at ROWS x K per class
 
@@ -38,7 +38,7 @@ def multiscale_density(
     own_M = None
     if self_offset is not None:
         own_M = torch.arange(self_offset, self_offset + width, device=units_CMD.device)
-    if not can_look(units_CMD):
+    if not shapes.can_look(units_CMD):
         return _nearest_means(units_CMD, candidates_CKD, candidate_valid_CK, own_M, scales)
     # Every class at its own size: of 13 organs in a patch one fills its row and most a tenth.
     if valid_CM is None:
@@ -112,7 +112,7 @@ def _erase(sim_CMK: Float[Tensor, "C M K"], column_CM1: Int[Tensor, "C M 1"]) ->
 
 def largest_sorted(values_CMK: Float[Tensor, "C M K"], k: int) -> Float[Tensor, "C M k"]:
     """The k largest of every row, largest first: the values of `topk`. May reorder `values_CMK` on the CPU."""
-    if not can_look(values_CMK):
+    if not shapes.can_look(values_CMK):
         return values_CMK.topk(k, dim=2).values
     # numpy's partition has vector instructions; torch's topk took six tenths of the contrast
     rows = values_CMK.numpy()

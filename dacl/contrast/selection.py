@@ -7,20 +7,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from dacl.contrast import shapes
+
 
 class Chosen(NamedTuple):
     """Positions per class; where `valid` is false the index is padding."""
 
     index_CM: Int[Tensor, "C M"]
     valid_CM: Bool[Tensor, "C M"]
-
-
-def can_look(tensor: Tensor) -> bool:
-    """Whether reading a value costs nothing, so that shapes may follow from it: eager mode on the CPU.
-
-    Elsewhere shapes are fixed. A GPU would have to be waited for, and a compiled graph would be made anew.
-    """
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def random_members(member_CP: Bool[Tensor, "C P"], cap: int, score_P: Float[Tensor, "P"]) -> Chosen:
@@ -30,7 +24,7 @@ def random_members(member_CP: Bool[Tensor, "C P"], cap: int, score_P: Float[Tens
     """
     score_CP = torch.where(member_CP, score_P, -1.0)
     width = min(cap, member_CP.shape[1])
-    if can_look(member_CP):  # pad to the fullest class instead of to the cap
+    if shapes.can_look(member_CP):  # pad to the fullest class instead of to the cap
         width = min(width, max(1, int(member_CP.sum(dim=1).max())))
     top = score_CP.topk(width, dim=1, sorted=True)
     return Chosen(top.indices, top.values >= 0)

@@ -8,9 +8,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from dacl.contrast import shapes
 from dacl.contrast.draws import Draws
 from dacl.contrast.prototypes import masked_average_pool
-from dacl.contrast.selection import Chosen, can_look, random_members
+from dacl.contrast.selection import Chosen, random_members
 from dacl.contrast.shares import WHOLE, Shares
 
 Head = Callable[[Tensor, Tensor | None], Tensor]
@@ -82,7 +83,7 @@ def _projected(
     head: Head, features_TF: Float[Tensor, "T F"], valid_T: Bool[Tensor, "T"], dim: int
 ) -> Float[Tensor, "T D"]:
     """Unit vectors of the valid rows, 0 for the others."""
-    if not can_look(features_TF):
+    if not shapes.can_look(features_TF):
         units_TD = F.normalize(head(features_TF, valid_T), dim=-1)
         return units_TD.masked_fill(~valid_T.unsqueeze(1), 0.0)
     rows = valid_T.nonzero().squeeze(1)

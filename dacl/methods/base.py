@@ -131,7 +131,7 @@ class Method(nn.Module):
             }
 
     def logs(self, step: int) -> bool:
-        """Whether the step's diagnostics will be written down; nobody reads those of other steps."""
+        """Whether the step's diagnostics will be written down."""
         done = step + 1
         return done % self.config.journal.log_every == 0 or done == self.config.optim.steps
 
@@ -169,7 +169,8 @@ class Method(nn.Module):
     def terms(self, batch: Batch, moment: Moment) -> Terms:
         """The losses of a batch; what most methods write, with `weights`.
 
-        A pure function of tensors but on logged steps: it never looks at a value on a device or in a compiled graph.
+        It never looks at a value on a device or in a compiled graph, logged steps apart, and changes nothing but the
+        statistics of batch norms and what `after_step` is to take.
         """
         raise NotImplementedError
 

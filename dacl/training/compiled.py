@@ -21,7 +21,7 @@ def compiled_losses(method: Method, backend: str = "inductor") -> Callable[[Batc
     Raises:
         DaclError: the configuration has steps that are not one graph.
     """
-    if method.config.contrast.reliability == "entropy" and "contrast" in method.weights(0):
+    if method.config.method == "dacl" and method.config.contrast.reliability == "entropy":
         raise DaclError(
             "contrast.reliability = 'entropy' keeps another number of pixels at every step: a graph of each",
             "train without --compile, or with contrast.reliability = 'threshold'",

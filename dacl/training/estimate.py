@@ -23,7 +23,8 @@ def estimated_seconds(
 ) -> float:
     """Median time of three steps on a copy and the time of one validation volume, scaled to what is left.
 
-    Nothing of the run changes. All ranks of a run ask together, since their losses need each other.
+    Nothing of the run changes. A compiled step is timed as it is without. All ranks of a run ask together, since their
+    losses need each other.
     """
     config = method.config
     method = copy.deepcopy(method)
@@ -45,6 +46,7 @@ def estimated_seconds(
         validate(method, dataset, [case], device)
         slices = sum(case.shape_ZHW[0] for case in val_cases)
         val_seconds = (time.perf_counter() - start) * slices / case.shape_ZHW[0]
+        val_seconds /= method.ranks.world  # who share the volumes out
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)  # the copy is not the run
     left = total - step

@@ -238,7 +238,7 @@ class Trainer:
         self._clock = (time.perf_counter(), self.step)
 
     def plan(self) -> Plan:
-        """What is about to happen, with a time estimate from one step of a copy."""
+        """What is about to happen, with a time estimate from a few steps of a copy."""
         return Plan(
             run_dir=self.run_dir,
             config=self.config,

@@ -310,3 +310,25 @@ def test_of_an_odd_number_of_class_vectors_the_larger_half_are_keys():
     anchors, keys = module._anchors_and_keys(torch.rand(3, 5), units, chance)
     assert anchors.valid_CM.sum(dim=1).tolist() == [5, 4, 0]
     assert keys.valid_CM.sum(dim=1).tolist() == [3, 2, 0]
+
+
+def test_which_anchors_are_negatives_is_drawn():
+    """Where there are more than `negatives`, other scores give other negatives; the same ones the same."""
+    module = contrast_of(negatives=4)
+    classes = torch.randint(0, 4, (2, 20, 20), generator=generator())
+    features = torch.randn(2, 8, 20, 20, generator=generator())
+    drawn = draws(module, features)
+    units = module._units(features, classes, drawn)
+    anchors = random_units(3, 3, 9, D)
+    valid = torch.ones(3, 9, dtype=torch.bool)
+
+    def negatives(of):
+        return module._negatives(anchors, valid, units, of).features_CRD
+
+    other = draws(module, features, "other")
+    one = negatives(drawn)
+    assert one.shape == (3, 4, D)
+    assert torch.equal(one, negatives(drawn))
+    for name in ("anchor_CQ", "background_G"):
+        changed = drawn._replace(**{name: getattr(other, name)})
+        assert not torch.equal(one, negatives(changed)), name

@@ -131,6 +131,9 @@ def trained(data: Path, out: Path, ranks: Ranks) -> None:
     trainer = Trainer(settings, dataset, out / "stopped", ranks)
     summary = trainer.run(tiny.Quiet(), asked)
     assert (summary.step, summary.finished) == (5, False)
+    weights = torch.cat([p.detach().flatten() for p in trainer.method.parameters()])
+    first, second = ranks.gather(weights[None])
+    assert torch.equal(first, second), "the ranks walk apart"
     on_first(ranks, lambda: shutil.copytree(out / "stopped", out / "half"))
     assert Trainer.resume(out / "stopped", ranks=ranks).run(tiny.Quiet()).finished
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from dacl.data.prepared import write_json
 from dacl.errors import DaclError
 from dacl.experiments.cells import Cell
-from dacl.experiments.slurm.states import ENDED, squeue
+from dacl.experiments.slurm.states import ENDED, parent, squeue
 
 FOLDER = "slurm"
 
@@ -31,11 +31,6 @@ class Ticket:
     def parent(self) -> str:
         """The job that the task belongs to, as `scancel` takes it."""
         return parent(self.job)
-
-
-def parent(job: str) -> str:
-    """`123_4` -> `123`."""
-    return job.partition("_")[0]
 
 
 class Book:

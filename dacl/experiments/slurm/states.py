@@ -21,6 +21,11 @@ class Unreachable(DaclError):
     """Slurm does not answer; it may later."""
 
 
+def parent(job: str) -> str:
+    """`123_4` -> `123`: the array of a task."""
+    return job.partition("_")[0]
+
+
 def squeue(jobs: Collection[str]) -> dict[str, str]:
     """State of each job that Slurm still knows; ended jobs are forgotten after some minutes.
 
@@ -32,7 +37,7 @@ def squeue(jobs: Collection[str]) -> dict[str, str]:
     """
     if not jobs:
         return {}
-    parents = sorted({job.partition("_")[0] for job in jobs}, key=int)
+    parents = sorted({parent(job) for job in jobs}, key=int)
     words = [
         "squeue", "--noheader", "--array", "--states=all", "--format=%i|%T",
         f"--jobs={','.join(parents)}",
