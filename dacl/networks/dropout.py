@@ -1,4 +1,4 @@
-"""Dropout, with cheap random numbers on the CPU: there the usual draw costs a fifth of a training step.
+"""Dropout, with cheap random numbers on the CPU: there the usual draw costs a seventh of a training step.
 
 PyTorch draws a Bernoulli variable per element. One 64-bit draw here decides four elements, 16 bits each.
 """

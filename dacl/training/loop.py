@@ -68,7 +68,7 @@ class Trainer:
         self.device = distributed.device_of(ranks, config.device)
         # On a GPU some operations have no deterministic form, or a slow one.
         torch.use_deterministic_algorithms(self.device.type == "cpu")
-        # It would also fill all new memory, which nobody reads: 3 % of a step.
+        # It would also fill all new memory, which nobody reads: up to 3 % of a step.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if config.journal.tensorboard:
             require_tensorboard()
