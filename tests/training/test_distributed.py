@@ -68,7 +68,8 @@ def test_gradients_losses_and_banks_are_those_of_one_process(name, alone, ranks)
         assert list(found) == list(expected)
         for key, value in expected.items():
             if not key.startswith("diagnostic"):
-                torch.testing.assert_close(found[key], value, rtol=1e-9, atol=1e-12, msg=key)
+                # some gradients are 0 but for rounding: of a bias before a batch norm
+                torch.testing.assert_close(found[key], value, rtol=1e-9, atol=1e-9, msg=key)
 
 
 @pytest.mark.parametrize("name", [n for n, c in two_ranks.CASES.items() if c["method"] == "dacl"])
