@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dacl.networks.dropout import Dropout
+from dacl.networks.joining import join
 from dacl.networks.output import NetworkOutput, SegmentationNetwork
 
 Upsampling = Literal["bilinear", "transposed"]
@@ -41,7 +42,7 @@ class _Up(nn.Module):
         self.block = _conv_block(2 * channels_skip, channels_skip, dropout=0.0)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        joined: Tensor = self.block(torch.cat([skip, self.upsample(self.reduce(deep))], dim=1))
+        joined: Tensor = self.block(join(skip, self.upsample(self.reduce(deep))))
         return joined
 
 
