@@ -5,7 +5,6 @@ B images, C classes, H and W pixels. 1,813,764 parameters with one input channel
 
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
