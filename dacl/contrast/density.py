@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from dacl.contrast import shapes
 
@@ -88,7 +89,7 @@ def _nearest_means(
     blocks = []
     for start in range(0, width, ROWS):
         block_CmD = units_CMD[:, start : start + ROWS]
-        sim_CmK = block_CmD @ candidates_CKD.transpose(1, 2)
+        sim_CmK = _cosines(block_CmD, candidates_CKD)
         if valid_CK is not None:
             sim_CmK.masked_fill_(~valid_CK.unsqueeze(1), -torch.inf)
         if own_M is not None:
@@ -100,6 +101,20 @@ def _nearest_means(
         blocks.append(means_CmZ.mean(dim=2))
     density_CM = torch.cat(blocks, dim=1) if blocks else units_CMD.new_zeros(classes, width)
     return density_CM.masked_fill((available_C < 1).unsqueeze(1), 0.0)
+
+
+def _cosines(
+    units_CMD: Float[Tensor, "C M D"], candidates_CKD: Float[Tensor, "C K D"]
+) -> Float[Tensor, "C M K"]:
+    """Products of unit vectors."""
+    if len(units_CMD) > 1 or not shapes.can_look(units_CMD):
+        return units_CMD @ candidates_CKD.transpose(1, 2)
+    # A row of pixels through a 1x1 convolution: oneDNN's product takes a fifth less time than that of MKL on AMD's CPUs.
+    row_1D1M = units_CMD.unsqueeze(1).permute(
+        0, 3, 1, 2
+    )  # with the channels last, as the products lie then
+    products_1K1M = F.conv2d(row_1D1M, candidates_CKD[0, :, :, None, None])
+    return products_1K1M.squeeze(2).transpose(1, 2)
 
 
 def _erase(sim_CMK: Float[Tensor, "C M K"], column_CM1: Int[Tensor, "C M 1"]) -> None:
