@@ -109,11 +109,9 @@ def _cosines(
     """Products of unit vectors."""
     if len(units_CMD) > 1 or not shapes.can_look(units_CMD):
         return units_CMD @ candidates_CKD.transpose(1, 2)
-    # A row of pixels through a 1x1 convolution: oneDNN's product takes a fifth less time than that of MKL on AMD's CPUs.
-    row_1D1M = units_CMD.unsqueeze(1).permute(
-        0, 3, 1, 2
-    )  # with the channels last, as the products lie then
-    products_1K1M = F.conv2d(row_1D1M, candidates_CKD[0, :, :, None, None])
+    # A row of pixels through a 1x1 convolution: on AMD's CPUs oneDNN's product is faster than MKL's.
+    channels_last_1D1M = units_CMD.unsqueeze(1).permute(0, 3, 1, 2)
+    products_1K1M = F.conv2d(channels_last_1D1M, candidates_CKD[0, :, :, None, None])
     return products_1K1M.squeeze(2).transpose(1, 2)
 
 
