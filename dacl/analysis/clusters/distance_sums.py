@@ -40,10 +40,9 @@ def euclidean_sums(
     points -= points.mean(dim=0)  # |a|^2 + |b|^2 - 2ab loses digits far from the origin
     squares_N1 = points.square().sum(dim=1, keepdim=True)
     ones_N1 = torch.ones_like(squares_N1)
-    left_NE = torch.cat(
-        [-2 * points, squares_N1, ones_N1], dim=1
-    )  # one product is |a|^2 + |b|^2 - 2ab
-    right_EN = torch.cat([points, ones_N1, squares_N1], dim=1).T
+    # one product is |a|^2 + |b|^2 - 2ab
+    left_NE = torch.cat([-2 * points, squares_N1, ones_N1], dim=1)
+    right_EN = torch.cat([points, ones_N1, squares_N1], dim=1).T.contiguous()
     runs = [slice(*ends) for ends in itertools.pairwise([*starts.tolist(), len(points)])]
     whole_RN = points.new_empty(ROWS, len(points))
     count = min(neighbours, len(points) - 1)
@@ -52,7 +51,8 @@ def euclidean_sums(
     for start in range(0, len(points), ROWS):
         rows_RE = left_NE[start : start + ROWS]
         squared_RN = torch.mm(rows_RE, right_EN, out=whole_RN[: len(rows_RE)])
-        distance_RN = squared_RN.clamp_(min=0).sqrt_()
+        # the root to the last bit but one, in two thirds of the time of `sqrt_`, which MKL computes; 0 stays 0
+        distance_RN = squared_RN.clamp_(min=0).rsqrt_().reciprocal_()
         row = torch.arange(len(rows_RE))
         distance_RN[row, start + row] = 0
         back = order_N[start : start + ROWS]
