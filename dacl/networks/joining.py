@@ -15,7 +15,7 @@ def join(skip: Float[Tensor, "B S *G"], deep: Float[Tensor, "B D *G"]) -> Float[
     """The channels of `skip`, then those of `deep`; values and gradients are those of `torch.cat`."""
     if skip.device.type != "cpu" or torch.compiler.is_compiling():
         return torch.cat([skip, deep], dim=1)
-    joined: Tensor = _Join.apply(skip, deep)  # type: ignore[no-untyped-call]
+    joined: Tensor = _Join.apply(skip, deep)
     return joined
 
 
@@ -26,5 +26,5 @@ class _Join(torch.autograd.Function):
         return torch.cat([skip, deep], dim=1)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         return tuple(part.clone() for part in grad.split(ctx.channels, dim=1))
