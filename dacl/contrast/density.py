@@ -107,9 +107,11 @@ def _cosines(
     units_CMD: Float[Tensor, "C M D"], candidates_CKD: Float[Tensor, "C K D"]
 ) -> Float[Tensor, "C M K"]:
     """Products of unit vectors."""
-    if len(units_CMD) > 1 or not shapes.can_look(units_CMD):
+    classes, width, _ = units_CMD.shape
+    if classes > 1 or width < ROWS or not shapes.can_look(units_CMD):
         return units_CMD @ candidates_CKD.transpose(1, 2)
-    # A row of pixels through a 1x1 convolution: on AMD's CPUs oneDNN's product is faster than MKL's.
+    # A row of pixels through a 1x1 convolution: with several threads PyTorch asks oneDNN for it, which was faster than
+    # MKL's product on the CPUs measured. It prepares itself for each new shape, and a whole block has always the same.
     channels_last_1D1M = units_CMD.unsqueeze(1).permute(0, 3, 1, 2)
     products_1K1M = F.conv2d(channels_last_1D1M, candidates_CKD[0, :, :, None, None])
     return products_1K1M.squeeze(2).transpose(1, 2)

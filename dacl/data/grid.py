@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from dacl.config import ImageConfig
 from dacl.data.case import SpacingMm as SpacingMm  # its users take it from here
-from dacl.winners import winners
+from dacl.label_map import label_map
 
 
 def nearest_index(source: int, target: int) -> Integer[Tensor, "target"]:
@@ -100,8 +100,8 @@ def to_native(
 ) -> Integer[Tensor, "Z H W"]:
     """Class probabilities on the network's grid -> uint8 class indices on the scan's own."""
     if image.geometry == "resize":
-        return _nearest(winners(probs_ZNhw).byte(), shape_HW, image)
-    return winners(_bilinear(probs_ZNhw, shape_HW, spacing_mm, image)).byte()
+        return _nearest(label_map(probs_ZNhw).byte(), shape_HW, image)
+    return label_map(_bilinear(probs_ZNhw, shape_HW, spacing_mm, image)).byte()
 
 
 def to_native_confident(
@@ -113,10 +113,10 @@ def to_native_confident(
 ) -> tuple[Integer[Tensor, "Z H W"], Bool[Tensor, "Z H W"]]:
     """The masks of `to_native`, and where their probability is above `phi`."""
     if image.geometry == "resize":
-        masks = _nearest(winners(probs_ZNhw).byte(), shape_HW, image)
+        masks = _nearest(label_map(probs_ZNhw).byte(), shape_HW, image)
         return masks, _nearest(probs_ZNhw.amax(dim=1) > phi, shape_HW, image)
     native = _bilinear(probs_ZNhw, shape_HW, spacing_mm, image)
-    return winners(native).byte(), native.amax(dim=1) > phi
+    return label_map(native).byte(), native.amax(dim=1) > phi
 
 
 def to_native_probabilities(

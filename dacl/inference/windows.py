@@ -22,6 +22,7 @@ from dacl.config import ImageConfig
 from dacl.data.case import SpacingMm
 from dacl.data.volume_grid import image_to_network, native_slabs
 from dacl.inference.slices import PseudoLabel
+from dacl.label_map import label_map
 from dacl.methods.base import Method
 
 SLICES_AT_ONCE = 8
@@ -41,9 +42,7 @@ def predict_volume(
     masks = {name: np.empty(image_CZHW.shape[1:], np.uint8) for name in method.judged}
     for z, probs in probabilities(method, image_CZHW, spacing_mm, image, device):
         for name, probs_NzHW in probs.items():
-            masks[name][z] = (
-                probs_NzHW.max(dim=0).indices.byte().cpu().numpy()
-            )  # faster than argmax
+            masks[name][z] = label_map(probs_NzHW[None])[0].byte().cpu().numpy()
     return masks
 
 
@@ -63,9 +62,8 @@ def predict_pseudo_labels(
     }
     for z, probs in probabilities(method, image_CZHW, spacing_mm, image, device):
         for name, probs_NzHW in probs.items():
-            confidence, winner = probs_NzHW.max(dim=0)
-            labels[name].mask_ZHW[z] = winner.byte().cpu().numpy()
-            labels[name].confident_ZHW[z] = (confidence > phi).cpu().numpy()
+            labels[name].mask_ZHW[z] = label_map(probs_NzHW[None])[0].byte().cpu().numpy()
+            labels[name].confident_ZHW[z] = (probs_NzHW.amax(dim=0) > phi).cpu().numpy()
     return labels
 
 

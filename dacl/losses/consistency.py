@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from dacl.winners import winners
+from dacl.label_map import label_map
 
 
 def cross_pseudo_supervision(
@@ -13,4 +13,4 @@ def cross_pseudo_supervision(
     """CE(a, argmax b) + CE(b, argmax a), means over pixels; no gradient reaches a target."""
     # contiguous, as both the softmax and the argmax want them
     a, b = (logits.float().contiguous() for logits in (logits_a, logits_b))
-    return F.cross_entropy(a, winners(b)) + F.cross_entropy(b, winners(a))
+    return F.cross_entropy(a, label_map(b)) + F.cross_entropy(b, label_map(a))

@@ -8,8 +8,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dacl.networks.concatenation import concatenate
 from dacl.networks.dropout import Dropout
-from dacl.networks.joining import join
 from dacl.networks.output import NetworkOutput, SegmentationNetwork
 
 Upsampling = Literal["bilinear", "transposed"]
@@ -41,8 +41,8 @@ class _Up(nn.Module):
         self.block = _conv_block(2 * channels_skip, channels_skip, dropout=0.0)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        joined: Tensor = self.block(join(skip, self.upsample(self.reduce(deep))))
-        return joined
+        out: Tensor = self.block(concatenate(skip, self.upsample(self.reduce(deep))))
+        return out
 
 
 class UNet(SegmentationNetwork):

@@ -17,13 +17,13 @@ from dacl.data.prepared import Geometry, write_json
 from dacl.errors import DaclError
 from dacl.inference.export import ProbabilityFile, write_nifti
 from dacl.inference.postprocess import largest_component
+from dacl.label_map import label_map
 from dacl.prediction.ensemble import averaged
 from dacl.prediction.images import ENDINGS, stem_of
 from dacl.prediction.model import Model, load_model, require_alike
 from dacl.prediction.scan import read_for, remarks
 from dacl.prediction.sidecar import class_sizes, sidecar
 from dacl.training.device import device_name, pick_device, precision_name
-from dacl.winners import winners
 
 PathLike = str | Path
 
@@ -210,7 +210,7 @@ class Predictor:
         with closing(held) if held else nullcontext():
             slabs = averaged(self.models, image_CZHW, case.spacing_mm, self.device, tta=self.tta)
             for z, probs_NzHW in slabs:
-                mask_ZHW[z] = winners(probs_NzHW[None])[0].byte().cpu().numpy()
+                mask_ZHW[z] = label_map(probs_NzHW[None])[0].byte().cpu().numpy()
                 if held:
                     held.write(z, probs_NzHW.cpu().numpy())
             if held:

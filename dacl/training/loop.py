@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dacl import __version__
 from dacl.config import Config, resolve
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
@@ -277,6 +278,11 @@ class Trainer:
             "ranks": self.ranks.world,
         }
 
+    @staticmethod
+    def _software() -> dict[str, str]:
+        """Likewise."""
+        return {"dacl": __version__, "torch": torch.__version__}
+
     def _facts(self) -> dict[str, Any]:
         """What ranks that train together have in common."""
         return {
@@ -343,7 +349,7 @@ class Trainer:
             "best": self.best,
             "config": self.config.model_dump(mode="json"),
             "meta": checkpoint.pack_meta(self.meta()),
-            "machine": self._machine(),
+            "machine": self._machine() | self._software(),
             "rule": name,
         }
         distributed.on_first(
@@ -367,7 +373,7 @@ class Trainer:
             self._rng = {name: torch.ByteTensor(stream) for name, stream in own.items()}
         self.step, self.best = state["step"], state["best"]
         self._since_log = [losses.to(self.device) for losses in state["since_log"]]
-        machine = self._machine()
+        machine = self._machine() | self._software()
         self.notes += [
             f"{key}: the run began with {before} and goes on with {machine[key]}; not the same bits"
             for key, before in ({"ranks": 1} | state["machine"]).items()

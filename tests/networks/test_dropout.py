@@ -26,7 +26,7 @@ def test_neighbours_and_channels_are_dropped_independently():
         assert agree == pytest.approx(0.5, abs=0.0025)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 1, 1, 1)])
 def test_shape_type_and_memory_format_stay(dtype, shape):
     x = torch.randn(shape).to(dtype).contiguous(memory_format=torch.channels_last)
@@ -36,6 +36,25 @@ def test_shape_type_and_memory_format_stay(dtype, shape):
     assert out.stride() == x.stride()
     kept = out != 0
     torch.testing.assert_close(out[kept], 2 * x[kept])
+
+
+def test_inputs_with_gaps_and_repeats():
+    x = torch.randn(4, 6, 8)
+    for given in (x[:, ::2], x.transpose(0, 2), x[:1].expand(5, -1, -1)):
+        out = Dropout(0.5)(given)
+        assert out.shape == given.shape
+        kept = out != 0
+        assert 0 < kept.double().mean() < 1
+        torch.testing.assert_close(out[kept], 2 * given[kept])
+    repeated = Dropout(0.5)(torch.ones(1).expand(1000))
+    assert 400 < (repeated != 0).sum() < 600  # each place on its own
+
+
+@pytest.mark.parametrize("p", [0.999999, 1.0])
+def test_nearly_everything_is_dropped(p):
+    out = Dropout(p)(torch.ones(1000))
+    assert torch.isfinite(out).all()
+    assert (out == 0).double().mean() > 0.99
 
 
 def test_every_element_has_a_draw_of_its_own():

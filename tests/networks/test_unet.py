@@ -78,3 +78,20 @@ def test_a_network_that_is_given_an_encoding_uses_it():
     assert torch.equal(first(x, encoded).logits, first(x).logits)
     assert not torch.equal(second(x, encoded).logits, second(x).logits)
     assert len(encoded) == 5  # not consumed: two decoders read it
+
+
+def test_the_upsampling_gets_dense_gradients():
+    """Its backward takes several times as long on a view with gaps."""
+    network = UNet(1, 4, width=4).to(memory_format=torch.channels_last)
+    dense = []
+
+    def watch(module, args, upsampled):
+        upsampled.register_hook(
+            lambda grad: dense.append(grad.is_contiguous(memory_format=torch.channels_last))
+        )
+
+    for up in network.decoder:
+        up.upsample.register_forward_hook(watch)
+    batch = images(2, 1, 32, 32).contiguous(memory_format=torch.channels_last)
+    network(batch).logits.square().sum().backward()
+    assert dense == [True] * 4

@@ -79,13 +79,19 @@ def test_sums_of_distances_are_those_of_all_pairs():
     member = np.eye(CLASSES * PATIENTS)[group]
     sums, nearest = euclidean_sums(points, group, CLASSES * PATIENTS, 7)
     distance = pairwise_distances(points)
-    np.testing.assert_allclose(sums, distance @ member, atol=1e-8)
+    np.testing.assert_allclose(sums, distance @ member, rtol=1e-12, atol=1e-9)
     np.fill_diagonal(distance, np.inf)
     np.testing.assert_array_equal(np.sort(nearest), np.sort(np.argsort(distance)[:, :7]))
     by_cosine = cosine_sums(directions(points), group, CLASSES * PATIENTS)
     np.testing.assert_allclose(
         by_cosine, pairwise_distances(points, metric="cosine") @ member, atol=1e-9
     )
+
+
+def test_equal_points_at_the_origin_are_at_distance_0():
+    points = np.zeros((40, 3))
+    sums, _ = euclidean_sums(points, np.arange(40) % 2, 2, 3)
+    assert (sums == 0).all()
 
 
 def test_other_scores_are_scikit_learns():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dacl.winners import winners
+from dacl.label_map import label_map
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -13,7 +13,7 @@ def test_the_argmax_the_first_of_equals(classes, order, dtype):
     torch.manual_seed(0)
     scores = torch.randn(3, classes, 31, 17).mul_(2).round_()  # whole numbers: many are equal
     scores = scores.to(dtype).contiguous(memory_format=order)
-    found = winners(scores)
+    found = label_map(scores)
     assert torch.equal(found, scores.argmax(dim=1))
     assert found.dtype == torch.int64
 
@@ -21,9 +21,9 @@ def test_the_argmax_the_first_of_equals(classes, order, dtype):
 def test_volumes_slices_of_a_tensor_and_none_at_all():
     torch.manual_seed(0)
     scores = torch.randn(4, 3, 5, 6, 7, requires_grad=True)
-    assert torch.equal(winners(scores)[1:], scores[1:].argmax(dim=1))
-    assert torch.equal(winners(scores[..., ::2]), scores[..., ::2].argmax(dim=1))
-    assert winners(scores[:0]).shape == (0, 5, 6, 7)
+    assert torch.equal(label_map(scores)[1:], scores[1:].argmax(dim=1))
+    assert torch.equal(label_map(scores[..., ::2]), scores[..., ::2].argmax(dim=1))
+    assert label_map(scores[:0]).shape == (0, 5, 6, 7)
 
 
 @pytest.mark.parametrize("classes", [256, 257, 300])
@@ -31,4 +31,4 @@ def test_more_classes_than_a_byte_counts(classes):
     scores = torch.zeros(1, classes, 2, 1)
     scores[0, -1, 0] = 1
     scores[0, 255, 1] = 1
-    assert winners(scores).flatten().tolist() == [classes - 1, 255]
+    assert label_map(scores).flatten().tolist() == [classes - 1, 255]
