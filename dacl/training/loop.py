@@ -281,7 +281,7 @@ class Trainer:
     @staticmethod
     def _software() -> dict[str, str]:
         """Likewise."""
-        return {"dacl": __version__, "torch": torch.__version__}
+        return {"dacl": __version__, "torch": str(torch.__version__)}
 
     def _facts(self) -> dict[str, Any]:
         """What ranks that train together have in common."""

@@ -62,7 +62,9 @@ def test_a_resumed_run_beats_the_best_so_far_or_leaves_it(stopped, tmp_path):
     assert (run_dir / "best.pt").read_bytes() == before
 
 
-@pytest.mark.parametrize("changed", [("threads", 64), ("precision", "bf16"), ("device", "H200")])
+@pytest.mark.parametrize(
+    "changed", [("threads", 64), ("precision", "bf16"), ("device", "H200"), ("dacl", "0.0.9")]
+)
 def test_another_machine_is_said(stopped, tmp_path, changed):
     shutil.copytree(stopped, tmp_path / "run")
     state = checkpoint.load(tmp_path / "run" / "latest.pt")
