@@ -29,6 +29,8 @@ from benchmarks.cache import Cache
 from benchmarks.child import ALLOCATORS, Memory, allocator_here, in_child
 
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6}
+SETTLE = 0.1
+"""Seconds before a job in which the threads of the job before, of another pool, stop waiting actively."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ class Bench:
         try:
             for turn in range(warmup + self.rounds(rounds)):
                 for name, job in jobs.items():
+                    if not self.quick:
+                        time.sleep(SETTLE)
                     self._synchronize()
                     start = time.perf_counter()
                     job()

@@ -34,7 +34,7 @@ GOALS = {
     ORGANS: Goal(contrast=1.25),
     VOLUMES: Goal(bf16=2.3),
 }
-ROUNDS = {SMALL: 15, PAPER: 4, ORGANS: 5, VOLUMES: 2}
+ROUNDS = {SMALL: 15, PAPER: 4, ORGANS: 5, VOLUMES: 4}
 QUICK = {Size(2, 32): Goal(1.2, 1.8, 1.15), Size(2, 32, 2, dims=3): Goal(bf16=2.3)}
 
 
