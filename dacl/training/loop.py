@@ -280,7 +280,7 @@ class Trainer:
 
     @staticmethod
     def _software() -> dict[str, str]:
-        """Likewise."""
+        """Versions, which may change the bits as well; `run.json` has them among its packages."""
         return {"dacl": __version__, "torch": str(torch.__version__)}
 
     def _facts(self) -> dict[str, Any]:
