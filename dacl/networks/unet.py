@@ -88,8 +88,8 @@ class UNet(SegmentationNetwork):
         self, images: Float[Tensor, "B C H W"], encoded: list[Tensor] | None = None
     ) -> NetworkOutput:
         """Logits and the stride-2 decoder map; `encoded` are the maps of an encoder that another network shares."""
-        *skips, x = self.encode(images) if encoded is None else encoded
-        features = x
-        for up in self.decoder:
-            features, x = x, up(x, skips.pop())
+        maps = self.encode(images) if encoded is None else encoded
+        features = x = maps[-1]
+        for up, skip in zip(self.decoder, maps[-2::-1], strict=True):
+            features, x = x, up(x, skip)
         return NetworkOutput(self.classifier(x), features)

@@ -75,8 +75,8 @@ class VNet(SegmentationNetwork):
         self, images: Float[Tensor, "B C D H W"], encoded: list[Tensor] | None = None
     ) -> NetworkOutput:
         """Logits and the stride-2 decoder map."""
-        *skips, x = self.encode(images) if encoded is None else encoded
-        x = features = self.dropout(x)
-        for upsample, stage in zip(self.upsample, self.decoder, strict=True):
-            features, x = x, stage(upsample(x) + skips.pop())
+        maps = self.encode(images) if encoded is None else encoded
+        x = features = self.dropout(maps[-1])
+        for upsample, stage, skip in zip(self.upsample, self.decoder, maps[-2::-1], strict=True):
+            features, x = x, stage(upsample(x) + skip)
         return NetworkOutput(self.classifier(self.dropout(x)), features)
