@@ -219,6 +219,8 @@ class Config(_Frozen):
     """Autocast type of the networks; losses, densities and weights stay fp32."""
     compile: bool = False
     """Compile a step's losses into one graph."""
+    cuda_graph: bool = True
+    """On a GPU: record a step as a CUDA graph and replay it."""
     image: ImageConfig = ImageConfig()
     network: NetworkConfig = NetworkConfig()
     optim: OptimConfig = OptimConfig()
@@ -349,6 +351,7 @@ def recipe(config: Config) -> dict[str, Any]:
             "device",
             "precision",
             "compile",
+            "cuda_graph",
             "journal",
             *UNUSED.get(config.method, ()),
         },

@@ -29,7 +29,7 @@ def compactness(
 def labeled_compactness_and_density(
     features: Float[Tensor, "A F *s"],
     labels: Int[Tensor, "A *S"],
-    generator: torch.Generator,
+    score_P: Float[Tensor, "P"],
     *,
     n_classes: int,
     cap: int,
@@ -43,7 +43,7 @@ def labeled_compactness_and_density(
     Args:
         features: decoder map of labelled images, at a stride of the labels' grid.
         labels: class indices.
-        generator: draws the pixels.
+        score_P: of every pixel of the labelled maps, uniform in [0, 1): those of highest score are looked at.
         n_classes: N, background included.
         cap: pixels per class at most.
         scales: neighbours of the density (Eq. 3-5), sought among the pixels drawn.
@@ -55,7 +55,6 @@ def labeled_compactness_and_density(
     classes_P = at_stride(labels, stride, features.ndim - 2).flatten()
     features_PF = features.movedim(1, -1).flatten(0, -2)
     member_CP = classes_P == torch.arange(1, n_classes, device=classes_P.device).unsqueeze(1)
-    score_P = torch.rand(len(classes_P), generator=generator, device=classes_P.device)
     drawn = random_members(member_CP, cap, score_P)
     units_CMD = F.normalize(features_PF[drawn.index_CM].float(), dim=-1)
     density_CM = multiscale_density(

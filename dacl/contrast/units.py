@@ -73,7 +73,10 @@ def pixel_units(
     return Units(
         own_TD.unflatten(0, own.index_CM.shape),
         own.valid_CM,
-        member_NP[1:].sum(dim=1),
+        member_NP[1:]
+        .unflatten(1, (len(classes), -1))
+        .sum(dim=2)
+        .sum(dim=1),  # image by image: a GPU counts so faster
         other_TD.unflatten(0, other.index_CM.shape).detach(),
         other.valid_CM,
     )

@@ -4,6 +4,7 @@ Legend: B images, A of them labelled and in front, C channels, N classes with ba
 slices or D H W of volumes. A method never asks which: its networks and the shape of its batch know.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -67,6 +68,8 @@ class Moment:
     """Whether the diagnostics will be written down; nobody reads those of other steps."""
     draws: dict[str, Draws] = field(default_factory=dict)
     """The random numbers of each network's contrast."""
+    measured: dict[str, Float[Tensor, "P"]] = field(default_factory=dict)
+    """Of a logged step: scores that choose the annotated pixels whose features of each network are measured."""
 
 
 class Method(nn.Module):
@@ -137,7 +140,7 @@ class Method(nn.Module):
 
     @torch.no_grad()
     def feature_health(
-        self, outputs: dict[str, NetworkOutput], batch: Batch, step: int
+        self, outputs: dict[str, NetworkOutput], batch: Batch, moment: Moment
     ) -> dict[str, Tensor]:
         """Per foreground class, of the annotated pixels in the decoder map, means of the networks; nan where absent.
 
@@ -148,7 +151,7 @@ class Method(nn.Module):
             labeled_compactness_and_density(
                 output.features[: batch.labeled],
                 batch.labels,
-                stream(self.config.seed, "feature health", name, step, device=output.features.device),
+                moment.measured[name],
                 n_classes=self.classes, cap=MEASURED_PIXELS, scales=self.config.contrast.scales,
             )
             for name, output in outputs.items()
@@ -178,12 +181,26 @@ class Method(nn.Module):
         """Weights, draws and duties of step `step`."""
         weights = self.weights(step)
         device = batch.images.device
+        logged = self.logs(step)
+        measured = {}
+        for name in self.network_names if logged else ():
+            generator = stream(self.config.seed, "feature health", name, step, device=device)
+            pixels = self.map_pixels(name, batch.labeled, batch)
+            measured[name] = torch.rand(pixels, generator=generator, device=device)
         return Moment(
             step,
             {name: torch.full((), weight, device=device) for name, weight in weights.items()},
             idle=frozenset(name for name, weight in weights.items() if weight == 0),
-            logged=self.logs(step),
+            logged=logged,
+            measured=measured,
         )
+
+    def map_pixels(self, name: str, images: int, batch: Batch) -> int:
+        """Pixels of a network's decoder maps of so many images of the batch's size."""
+        network = self.networks[name]
+        assert isinstance(network, SegmentationNetwork)
+        size = batch.images.shape[2:]
+        return images * math.prod(-(-side // network.feature_stride) for side in size)
 
     @property
     def seeing_own_images(self) -> list[nn.Module]:

@@ -37,7 +37,7 @@ class Cps(Method):
             disagreement = cross_pseudo_supervision(logits_a[start:], logits_b[start:])
         else:  # every slice is labelled: a mean over no pixels would be nan
             disagreement = torch.zeros_like(supervised)
-        health = self._co_training_health(outputs, batch, moment.step) if moment.logged else {}
+        health = self._co_training_health(outputs, batch, moment) if moment.logged else {}
         return Terms(
             total=supervised + moment.weights["cross"] * disagreement,
             parts={"supervised": supervised.detach(), "cross": disagreement.detach()},
@@ -46,7 +46,7 @@ class Cps(Method):
 
     @torch.no_grad()
     def _co_training_health(
-        self, outputs: dict[str, NetworkOutput], batch: Batch, step: int
+        self, outputs: dict[str, NetworkOutput], batch: Batch, moment: Moment
     ) -> dict[str, Tensor]:
         """Per foreground class: `feature_health`, of its own unlabelled slices, nan where a network finds none.
 
@@ -62,7 +62,7 @@ class Cps(Method):
             sure_C = (predicted[-1] & (confidence > self.config.contrast.phi)).sum(dim=1)
             confident.append(sure_C / predicted[-1].sum(dim=1))
         a_CP, b_CP = predicted
-        return self.feature_health(outputs, batch, step) | {
+        return self.feature_health(outputs, batch, moment) | {
             "confident": torch.stack(confident).mean(dim=0),
             "agreement": 2 * (a_CP & b_CP).sum(dim=1) / (a_CP.sum(dim=1) + b_CP.sum(dim=1)),
         }

@@ -1,6 +1,5 @@
 """DACL: cross pseudo supervision and the soft density-guided contrast, Eq. 1 of the paper."""
 
-import math
 from dataclasses import replace
 
 import torch
@@ -55,14 +54,11 @@ class Dacl(Cps):
     def moment(self, batch: Batch, step: int) -> Moment:
         """With the draws of both contrasts, each from a stream of its own; for the images of all ranks."""
         draws = {}
-        images, _, *size = batch.images.shape
-        images *= self.ranks.world
+        images = len(batch.images) * self.ranks.world
         for name, contrast in self.contrast.items():
-            network = self.networks[name]
             assert isinstance(contrast, DensityContrast)
-            assert isinstance(network, SegmentationNetwork)
             generator = stream(self.config.seed, "contrast", name, step, device=batch.images.device)
-            pixels = images * math.prod(-(-side // network.feature_stride) for side in size)
+            pixels = self.map_pixels(name, images, batch)
             draws[name] = contrast.draw(generator, images=images, pixels=pixels)
         return replace(super().moment(batch, step), draws=draws)
 

@@ -15,5 +15,5 @@ class Supervised(Method):
         """L_sup of network a."""
         outputs = self.forward_networks(batch.images)
         loss = supervised_loss(outputs["a"].logits[: batch.labeled], batch.labels, self.ranks)
-        health = self.feature_health(outputs, batch, moment.step) if moment.logged else {}
+        health = self.feature_health(outputs, batch, moment) if moment.logged else {}
         return Terms(loss, {"supervised": loss.detach()}, health)

@@ -1,18 +1,23 @@
-"""Compiling a whole step's losses, networks and contrast together, into one graph."""
+"""Compiling a step's networks, losses and contrast into one graph."""
 
 from collections.abc import Callable
 
 import torch
 
+from dacl.config import Config
 from dacl.errors import DaclError
-from dacl.methods.base import Batch, Method, Terms
+from dacl.methods.base import Batch, Method, Moment, Terms
 
 
-def compiled_losses(method: Method, backend: str = "inductor") -> Callable[[Batch, int], Terms]:
-    """`method.losses`, its tensors' part compiled for one shape of batch, without a break in the graph.
+def has_fixed_shapes(config: Config) -> bool:
+    """Whether all steps of a kind do the same to tensors of the same shapes."""
+    return not (config.method == "dacl" and config.contrast.reliability == "entropy")
 
-    On a GPU the graphs are captured and replayed, so that a step costs no launch of its hundreds of kernels. Logged
-    steps run as they are: their diagnostics take gradients along the way, which a compiled backward cannot.
+
+def compiled_terms(method: Method, backend: str = "inductor") -> Callable[[Batch, Moment], Terms]:
+    """`method.terms` compiled for one shape of batch, without a break in the graph.
+
+    Logged steps run as they are: their diagnostics take gradients along the way, which a compiled backward cannot.
 
     Args:
         method: in the mode (train) and precision that it will run in.
@@ -21,7 +26,7 @@ def compiled_losses(method: Method, backend: str = "inductor") -> Callable[[Batc
     Raises:
         DaclError: the configuration has steps that are not one graph.
     """
-    if method.config.method == "dacl" and method.config.contrast.reliability == "entropy":
+    if not has_fixed_shapes(method.config):
         raise DaclError(
             "contrast.reliability = 'entropy' keeps another number of pixels at every step: a graph of each",
             "train without --compile, or with contrast.reliability = 'threshold'",
@@ -31,18 +36,9 @@ def compiled_losses(method: Method, backend: str = "inductor") -> Callable[[Batc
             "a compiled step cannot talk to other ranks",
             "train without --compile, or in one process",
         )
-    on_gpu = backend == "inductor" and next(method.parameters()).is_cuda
-    traced = torch.compile(
-        method.terms, fullgraph=True, dynamic=False, backend=backend,
-        mode="reduce-overhead" if on_gpu else None,
-    )  # fmt: skip
+    traced = torch.compile(method.terms, fullgraph=True, dynamic=False, backend=backend)
 
-    def losses(batch: Batch, step: int) -> Terms:
-        moment = method.moment(batch, step)
-        if moment.logged:
-            return method.terms(batch, moment)
-        if on_gpu:
-            torch.compiler.cudagraph_mark_step_begin()  # what the last step returned may go
-        return traced(batch, moment)
+    def terms(batch: Batch, moment: Moment) -> Terms:
+        return method.terms(batch, moment) if moment.logged else traced(batch, moment)
 
-    return losses
+    return terms

@@ -10,6 +10,7 @@ Several ranks walk this loop together, each on its share of the batch; the first
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,20 @@ from dacl import __version__
 from dacl.config import Config, resolve
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
-from dacl.methods import METHODS
+from dacl.methods import METHODS, Batch
+from dacl.methods.base import Moment, Terms
 from dacl.ranks import ALONE, Ranks
 from dacl.training import checkpoint, distributed, silent
-from dacl.training.compiled import compiled_losses
+from dacl.training.compiled import compiled_terms, has_fixed_shapes
 from dacl.training.device import device_name, peak_memory_mb, precision_name, trains_in_bf16
 from dacl.training.estimate import estimated_seconds
 from dacl.training.feed import Feed
 from dacl.training.folder import begin_folder
 from dacl.training.health import Watch
 from dacl.training.journal import require_tensorboard
+from dacl.training.optimizer import optimizer_of, with_momentum
 from dacl.training.records import Record, train_record, val_record, warning_record
+from dacl.training.replay import Replayed
 from dacl.training.report import Listener, Plan, Summary
 from dacl.training.schedule import poly_lr, set_lr
 from dacl.training.validation import validate
@@ -86,15 +90,10 @@ class Trainer:
         self.method.bf16 = trains_in_bf16(config, self.device)
         self.method.ranks = ranks
         self.notes = distributed.join_statistics(self.method, ranks, self.device)
-        self._compiled_losses = compiled_losses(self.method) if config.compile else None
-        optim = config.optim
-        self.optimizer = torch.optim.SGD(
-            self.method.parameters(),
-            lr=optim.lr,
-            momentum=optim.momentum,
-            weight_decay=optim.weight_decay,
-            fused=True if self.device.type == "cuda" else None,  # one kernel for all parameters
-        )
+        self._compiled_terms = compiled_terms(self.method) if config.compile else None
+        self.optimizer = optimizer_of(self.method, config.optim, self.device)
+        replays = self.device.type == "cuda" and ranks.world == 1 and has_fixed_shapes(config)
+        self._learn = Replayed(self._update) if replays and config.cuda_graph else self._update
         self.step = 0
         self._rng: dict[str, Tensor] | None = None
         self.best: dict[str, Any] | None = None
@@ -155,19 +154,24 @@ class Trainer:
         return Summary(self.run_dir, self.step, self.step == total, self.best)
 
     def train_step(self) -> None:
-        """Draw a batch, compute its losses, update the weights, and what the method does after it."""
-        set_lr(self.optimizer, poly_lr(self.step, self.config.optim))
-        losses_of = self._compiled_losses or self.method.losses
-        terms = losses_of(self.feed.batch(self.step), self.step)
+        """Draw a batch, learn from it, and keep its losses."""
+        batch = self.feed.batch(self.step)
+        moment = self.method.moment(batch, self.step)
+        self._terms = self._learn(batch, moment, poly_lr(self.step, self.config.optim))
+        losses = torch.stack([self._terms.total, *self._terms.parts.values()])
+        self._since_log.append(self.ranks.mean(losses))
+        self.step += 1
+
+    def _update(self, batch: Batch, moment: Moment, lr: float | Tensor) -> Terms:
+        """Losses of the batch, new weights, and what the method does after it."""
+        set_lr(self.optimizer, lr)
+        terms = (self._compiled_terms or self.method.terms)(batch, moment)
         self.optimizer.zero_grad(set_to_none=True)
         terms.total.backward()
         distributed.average_gradients(self.ranks, self.method.parameters())
         self.optimizer.step()
-        self.method.after_step(self.step)
-        self._terms = terms
-        losses = torch.stack([terms.total.detach(), *terms.parts.values()])
-        self._since_log.append(self.ranks.mean(losses))
-        self.step += 1
+        self.method.after_step(moment.step)
+        return replace(terms, total=terms.total.detach())
 
     def _log(self) -> Record:
         means = self._checked_losses().mean(dim=0).tolist()
@@ -367,6 +371,7 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
+        with_momentum(self.optimizer)
         streams = [state["rng"], *state.get("rng_of_others", [])]
         if self.ranks.rank < len(streams):
             own = streams[self.ranks.rank]

@@ -1,5 +1,6 @@
 """The learning rate."""
 
+from torch import Tensor
 from torch.optim import Optimizer
 
 from dacl.config import OptimConfig
@@ -10,7 +11,7 @@ def poly_lr(step: int, optim: OptimConfig) -> float:
     return float(optim.lr * (1.0 - step / optim.steps) ** optim.poly_power)
 
 
-def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """The same rate for every parameter group."""
+def set_lr(optimizer: Optimizer, lr: float | Tensor) -> None:
+    """The same rate for every parameter group: a number, or a scalar on the device that every step reads anew."""
     for group in optimizer.param_groups:
         group["lr"] = lr

@@ -71,17 +71,17 @@ TRACE = """
 import sys, dataclasses, torch
 sys.path.insert(0, sys.argv[1])
 from methods import tiny_batch as tiny
-from dacl.training.compiled import compiled_losses
+from dacl.training.compiled import compiled_terms
 
 for method, contrast in [("cps", {}), ("dacl", {}), ("dacl", {"unit": "class"})]:
     built = tiny.build(tiny.config(method, warmup_fraction=0.0, **contrast))
     torch.compiler.reset()
-    losses_of = compiled_losses(built, backend="eager")
+    terms_of = compiled_terms(built, backend="eager")
     losses = []
     for step in (3, 4, 5, 29):  # the last is logged
         batch = tiny.batch(step)
         with torch.compiler.set_stance("default" if step == 3 else "fail_on_recompile"):
-            found = losses_of(batch, step)
+            found = terms_of(batch, built.moment(batch, step))
         found.total.backward()
         built.after_step(step)
         losses.append(found.total.item())

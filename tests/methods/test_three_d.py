@@ -162,8 +162,9 @@ class TestOnlyTheShapeDiffers:
         # one axis alone cannot be joined with another once it is subsampled: here the map has the labels' grid
         labels = torch.randint(0, N, (3, 4, 6, 5), generator=draw(1))
         options = {"n_classes": N, "cap": 20, "scales": (2, 4)}
-        volume = labeled_compactness_and_density(features, labels, draw(), **options)
+        scores = torch.rand(labels.numel(), generator=draw())
+        volume = labeled_compactness_and_density(features, labels, scores, **options)
         image = labeled_compactness_and_density(
-            self.flat(features), self.flat(labels), draw(), **options
+            self.flat(features), self.flat(labels), scores, **options
         )
         assert all(torch.equal(x, y) for x, y in zip(volume, image, strict=True))

@@ -189,17 +189,17 @@ def test_the_plan_counts_patients_volumes_and_slices(data, tmp_path):
 
 def breaking(method, at, term):
     """Make the losses of `method` NaN in `term` (or in the total alone) at step index `at`."""
-    before = method.losses
+    before = method.terms
 
-    def losses(batch, step):
-        terms = before(batch, step)
-        if step == at:
+    def terms_of(batch, moment):
+        terms = before(batch, moment)
+        if moment.step == at:
             if term != "total":
                 terms.parts[term] = terms.parts[term] * float("nan")
             return replace(terms, total=terms.total * float("nan"))
         return terms
 
-    method.losses = losses
+    method.terms = terms_of
 
 
 @pytest.mark.parametrize(
@@ -232,14 +232,14 @@ def test_a_nan_stops_the_run(at, term, good, data, tmp_path):
 
 def test_an_infinite_loss_stops_the_run_too(data, tmp_path):
     trainer = tiny.trainer_of(data, tmp_path / "run", "supervised")
-    before = trainer.method.losses
+    before = trainer.method.terms
 
-    def losses(batch, step):
-        terms = before(batch, step)
+    def terms_of(batch, moment):
+        terms = before(batch, moment)
         terms.parts["supervised"] = terms.parts["supervised"] + float("inf")
         return terms
 
-    trainer.method.losses = losses
+    trainer.method.terms = terms_of
     with pytest.raises(Diverged, match="step 1: term 'supervised' is inf"):
         trainer.run(tiny.Quiet())
 
@@ -247,16 +247,16 @@ def test_an_infinite_loss_stops_the_run_too(data, tmp_path):
 def test_no_checkpoint_holds_weights_that_a_nan_gradient_broke(data, tmp_path):
     """A finite loss with a NaN gradient breaks the weights in the very step a checkpoint is due."""
     trainer = tiny.trainer_of(data, tmp_path / "run", "supervised", journal={"validate_every": 50})
-    before = trainer.method.losses
+    before = trainer.method.terms
 
-    def losses(batch, step):
-        terms = before(batch, step)
-        if step == 5:  # d sqrt(x) / dx at x = 0
+    def terms_of(batch, moment):
+        terms = before(batch, moment)
+        if moment.step == 5:  # d sqrt(x) / dx at x = 0
             nothing = next(trainer.method.parameters()).sum() * 0
             return replace(terms, total=terms.total + nothing.sqrt())
         return terms
 
-    trainer.method.losses = losses
+    trainer.method.terms = terms_of
     with pytest.raises(Diverged):
         trainer.run(tiny.Quiet())
     state = checkpoint.load(tmp_path / "run" / "latest.pt")

@@ -1,0 +1,85 @@
+"""What only a GPU shows; skipped without one. Numbers agree to TF32: nothing there promises the same bits."""
+
+import pytest
+import tiny
+import torch
+from torch.nn import functional as F
+
+from dacl.networks.upsampling import Doubled
+from dacl.training.loop import Trainer
+from dacl.training.replay import Replayed
+
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
+    pytest.mark.usefixtures("no_pictures"),
+]
+
+FP32 = {"device": "cuda", "precision": "fp32", "network": {"dropout": [0.0] * 5}}
+STEPS = 12
+
+
+def losses(data, run_dir, method: str, **over) -> list[list[float]]:
+    """Of every step; the contrast begins at step 2, and steps 3, 6, 9, 12 are logged."""
+    settings = {"contrast": {"warmup_fraction": 2 / STEPS}, "journal": {"log_every": 3}} | over
+    trainer = tiny.trainer_of(data, run_dir, method, optim={"steps": STEPS}, **settings)
+    trainer.method.train()
+    torch.manual_seed(0)
+    for _ in range(STEPS):
+        trainer.train_step()
+    return torch.stack(trainer._since_log).tolist()
+
+
+@pytest.mark.parametrize("method", ["supervised", "cps", "dacl"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_replayed_run_is_the_run(method, precision, data, tmp_path):
+    settings = FP32 | {"precision": precision}
+    expected = losses(data, tmp_path / "a", method, cuda_graph=False, **settings)
+    found = losses(data, tmp_path / "b", method, **settings)
+    assert found[0] == pytest.approx(expected[0], rel=1e-3)
+    assert found[-1] == pytest.approx(expected[-1], rel=2e-2, abs=2e-2)
+
+
+def test_the_gpu_has_the_losses_of_the_cpu(data, tmp_path):
+    expected = losses(data, tmp_path / "a", "dacl", **FP32 | {"device": "cpu"})
+    found = losses(data, tmp_path / "b", "dacl", **FP32)
+    assert found[0][:3] == pytest.approx(
+        expected[0][:3], rel=1e-3
+    )  # the contrast draws other numbers
+    assert found[-1][:3] == pytest.approx(expected[-1][:3], rel=5e-2, abs=5e-2)
+
+
+def test_nothing_in_a_step_waits_for_the_device(data, tmp_path):
+    trainer = tiny.trainer_of(data, tmp_path / "run", "dacl", device="cuda", cuda_graph=False)
+    trainer.method.train()
+    trainer.train_step()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.train_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("method", ["supervised", "dacl"])
+def test_a_run_stopped_and_resumed_ends(method, data, tmp_path):
+    settings = tiny.config(method, device="cuda")
+    stop_at = settings.optim.steps // 2
+    trainer = tiny.trainer_of(data, tmp_path / "run", method, device="cuda")
+    assert isinstance(trainer._learn, Replayed)
+    trainer.run(tiny.Quiet(), lambda: trainer.step == stop_at)
+    resumed = Trainer.resume(tmp_path / "run")
+    assert resumed.step == stop_at
+    assert resumed.run(tiny.Quiet()).finished
+
+
+def test_doubling_a_map_loses_what_bf16_loses():
+    x = torch.randn(2, 16, 32, 24, device="cuda").to(memory_format=torch.channels_last)
+    grown = torch.randn(2, 16, 64, 48, device="cuda")
+    found = []
+    for bf16 in (False, True):
+        own = x.clone().requires_grad_()
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=bf16):
+            out = Doubled()(own)
+        (out.float() * grown).sum().backward()
+        found.append((out.detach().float(), own.grad))
+    for exact, ours in zip(*found, strict=True):
+        assert F.mse_loss(ours, exact) < 1e-4 * exact.square().mean()
