@@ -21,7 +21,7 @@ from benchmarks.child import ALLOCATORS, ROOT, environment
 from benchmarks.table import markdown
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("preparing", "loading", "step", "density", "validation", "metrics", "clusters")
+PARTS = ("preparing", "loading", "step", "compiled", "density", "validation", "metrics", "clusters")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         records += json.loads((given.out / f"{part}.json").read_text())
     where = provenance(quick=given.quick)
     result = {"provenance": where, "records": records}
-    targets = [given.out / "bench"] + [RESULTS / given.save] * bool(given.save)
+    targets = [given.out / "bench", *([RESULTS / given.save] if given.save else [])]
     for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")

@@ -17,7 +17,8 @@ def has_fixed_shapes(config: Config) -> bool:
 def compiled_terms(method: Method, backend: str = "inductor") -> Callable[[Batch, Moment], Terms]:
     """`method.terms` compiled for one shape of batch, without a break in the graph.
 
-    Logged steps run as they are: their diagnostics take gradients along the way, which a compiled backward cannot.
+    Logged steps run as they are: their diagnostics take gradients along the way, which a compiled backward cannot. So
+    does a warm-up of the contrast: to compile it takes longer than it lasts.
 
     Args:
         method: in the mode (train) and precision that it will run in.
@@ -37,8 +38,11 @@ def compiled_terms(method: Method, backend: str = "inductor") -> Callable[[Batch
             "train without --compile, or in one process",
         )
     traced = torch.compile(method.terms, fullgraph=True, dynamic=False, backend=backend)
+    last = method.weights(method.config.optim.steps - 1)
+    idle_in_the_end = {name for name, weight in last.items() if weight == 0}
 
     def terms(batch: Batch, moment: Moment) -> Terms:
-        return method.terms(batch, moment) if moment.logged else traced(batch, moment)
+        as_it_is = moment.logged or moment.idle != idle_in_the_end
+        return method.terms(batch, moment) if as_it_is else traced(batch, moment)
 
     return terms

@@ -93,9 +93,9 @@ def default_preset(device: torch.device) -> str:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Highest memory so far, MB: of the GPU, or of this process."""
+    """Highest memory so far, MB: what PyTorch holds of the GPU, or this process."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
+        return torch.cuda.max_memory_reserved(device) / 1e6
     kilo = 1 if sys.platform == "darwin" else 1024  # macOS reports bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo / 1e6
 

@@ -48,6 +48,8 @@ def estimated_seconds(
         val_seconds = (time.perf_counter() - start) * slices / case.shape_ZHW[0]
         val_seconds /= method.ranks.world  # who share the volumes out
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)  # the copy is not the run
+        del method, loss  # the copy is not the run
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
     left = total - step
     return left * step_seconds + left / config.validate_every * val_seconds

@@ -43,14 +43,17 @@ class Replayed:
         """One update. What it returns is overwritten by the next."""
         if moment.idle != self._idle:
             self._begin(moment.idle)
-        if not self._rehearsed():
-            self._steps += 1
-            self._logged |= moment.logged
-            return self._update(batch, moment, lr)
-        if moment.logged not in self._recorded:
-            recorded = _Recorded(self._update, self._record, batch, moment)
+        recorded = self._recorded.get(moment.logged)
+        if recorded is None:
+            # shapes are fixed: cuDNN may try its algorithms once and keep the fastest
+            with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+                if not self._rehearsed():
+                    self._steps += 1
+                    self._logged |= moment.logged
+                    return self._update(batch, moment, lr)
+                recorded = _Recorded(self._update, self._record, batch, moment)
             self._recorded[moment.logged] = recorded
-        return self._recorded[moment.logged](batch, moment, lr)
+        return recorded(batch, moment, lr)
 
     def _begin(self, idle: frozenset[str]) -> None:
         """Other kernels run from here on: the graphs before will not be asked for again."""

@@ -48,6 +48,7 @@ def test_the_gpu_has_the_losses_of_the_cpu(data, tmp_path):
     assert found[-1][:3] == pytest.approx(expected[-1][:3], rel=5e-2, abs=5e-2)
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_nothing_in_a_step_waits_for_the_device(data, tmp_path):
     trainer = tiny.trainer_of(data, tmp_path / "run", "dacl", device="cuda", cuda_graph=False)
     trainer.method.train()
