@@ -6,6 +6,7 @@ the losses, learning rate) is copied into the memory that the graph reads; a kin
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -45,8 +46,7 @@ class Replayed:
             self._begin(moment.idle)
         recorded = self._recorded.get(moment.logged)
         if recorded is None:
-            # shapes are fixed: cuDNN may try its algorithms once and keep the fastest
-            with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+            with _algorithms_tried():
                 if not self._rehearsed():
                     self._steps += 1
                     self._logged |= moment.logged
@@ -100,6 +100,17 @@ class CudaGraphs:
             return terms
 
         return replay
+
+
+@contextmanager
+def _algorithms_tried() -> Iterator[None]:
+    """CuDNN tries its algorithms for each shape, which stays the same, and keeps the fastest."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def _tensors(batch: Batch, moment: Moment) -> list[Tensor]:
