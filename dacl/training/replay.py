@@ -61,6 +61,7 @@ class Replayed:
         self._steps, self._logged = 0, False
         self._record = self._recorder()
         self._recorded: dict[bool, _Recorded] = {}
+        torch.cuda.empty_cache()  # else their memory would be held beside that of the steps to come
 
     def _rehearsed(self) -> bool:
         return self._steps >= (AS_IT_IS if self._logged else PATIENCE)
