@@ -143,3 +143,42 @@ def test_the_largest_are_those_of_topk(seed, columns, k, steps):
     values[0, 0, : columns // 2] = -torch.inf
     expected = values.topk(k, dim=2).values
     assert torch.equal(module.largest_sorted(values, k), expected)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    columns=st.integers(1, 600),
+    k=st.integers(1, 20),
+    erased=st.floats(0, 1),
+)
+def test_the_largest_of_numbers_that_all_differ_are_those_of_topk(seed, columns, k, erased):
+    """Where groups of columns are left out; some columns are -inf, as a unit's own is."""
+    k = min(k, columns)
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.rand(2, 5, columns, generator=generator)
+    values[torch.rand(values.shape, generator=generator) < erased * 0.5] = -torch.inf
+    expected = values.topk(k, dim=2).values
+    assert torch.equal(module.largest_sorted(values, k), expected)
+
+
+@pytest.mark.parametrize(
+    ("columns", "k", "left"),
+    [
+        (2024, 32, 32 * 8),
+        (100, 10, 10 * 3 + 1),
+        (30, 20, 30),
+    ],  # groups of 8, of 3 with one over, of 1
+)
+def test_most_columns_are_out_of_the_question(columns, k, left):
+    values = torch.rand(4, columns, generator=torch.Generator().manual_seed(0))
+    eligible = module._eligible(values, k)
+    assert eligible.shape == (4, left)
+    assert torch.equal(eligible.topk(k).values, values.topk(k).values)
+
+
+def test_equal_maxima_and_nan_leave_all_columns():
+    values = torch.zeros(4, 500)
+    assert module._eligible(values, 5).shape == values.shape
+    values = torch.rand(4, 500)
+    values[1, 3] = torch.nan
+    assert module._eligible(values, 5).shape == values.shape
