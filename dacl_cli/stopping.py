@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from dacl_cli import console
 
-BY_HAND_S = 0.3
-"""Seconds that lie at least between two Ctrl-C of one hand."""
+AT_ONCE_S = 0.1
+"""Seconds within which a second Ctrl-C is the first."""
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def stop_on_signal(message: str) -> Iterator[Callable[[], bool]]:
     """The first Ctrl-C or SIGTERM asks for a stop and says `message`, if any; a second Ctrl-C interrupts at once.
 
     A second SIGTERM is the same request once more: a scheduler sends it to every process, and a process to those that
-    it started. So is a Ctrl-C that no hand could have added: `timeout -s INT` sends each signal twice.
+    it started. So is a Ctrl-C that comes at once: `timeout -s INT` sends its signal twice.
     """
     asked = False
     since = 0.0
@@ -26,7 +26,7 @@ def stop_on_signal(message: str) -> Iterator[Callable[[], bool]]:
     def handle(number: int, _frame: object) -> None:
         nonlocal asked, since
         if asked:
-            if number == signal.SIGINT and time.monotonic() - since > BY_HAND_S:
+            if number == signal.SIGINT and time.monotonic() - since > AT_ONCE_S:
                 raise KeyboardInterrupt
             return
         asked, since = True, time.monotonic()

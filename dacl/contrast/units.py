@@ -115,9 +115,15 @@ def class_units(
     present_NB = shares.of_all(present_NB.T).T
     units_NBD = F.normalize(pooled_NBD, dim=-1)
     if out_of_class:
-        rest = [[n for n in range(n_classes) if n != own] for own in range(1, n_classes)]
-        others = torch.stack([units_NBD[indices].flatten(0, 1) for indices in rest])
-        other_valid = torch.stack([present_NB[indices].flatten() for indices in rest])
+        others, other_valid = (
+            torch.stack(
+                [
+                    torch.cat([all_NB[:own], all_NB[own + 1 :]]).flatten(0, 1)
+                    for own in range(1, n_classes)
+                ]
+            )
+            for all_NB in (units_NBD, present_NB)
+        )
     else:
         others, other_valid = units_NBD[:1], present_NB[:1]
     return Units(

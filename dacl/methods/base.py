@@ -68,8 +68,8 @@ class Moment:
     """Whether the diagnostics will be written down; nobody reads those of other steps."""
     draws: dict[str, Draws] = field(default_factory=dict)
     """The random numbers of each network's contrast."""
-    measured: dict[str, Float[Tensor, "P"]] = field(default_factory=dict)
-    """Of a logged step: scores that choose the annotated pixels whose features of each network are measured."""
+    measure_scores: dict[str, Float[Tensor, "P"]] = field(default_factory=dict)
+    """Of a logged step and each network: scores of the annotated pixels; those of highest score are measured."""
 
 
 class Method(nn.Module):
@@ -151,7 +151,7 @@ class Method(nn.Module):
             labeled_compactness_and_density(
                 output.features[: batch.labeled],
                 batch.labels,
-                moment.measured[name],
+                moment.measure_scores[name],
                 n_classes=self.classes, cap=MEASURED_PIXELS, scales=self.config.contrast.scales,
             )
             for name, output in outputs.items()
@@ -182,17 +182,17 @@ class Method(nn.Module):
         weights = self.weights(step)
         device = batch.images.device
         logged = self.logs(step)
-        measured = {}
+        scores = {}
         for name in self.network_names if logged else ():
             generator = stream(self.config.seed, "feature health", name, step, device=device)
             pixels = self.map_pixels(name, batch.labeled, batch)
-            measured[name] = torch.rand(pixels, generator=generator, device=device)
+            scores[name] = torch.rand(pixels, generator=generator, device=device)
         return Moment(
             step,
             {name: torch.full((), weight, device=device) for name, weight in weights.items()},
             idle=frozenset(name for name, weight in weights.items() if weight == 0),
             logged=logged,
-            measured=measured,
+            measure_scores=scores,
         )
 
     def map_pixels(self, name: str, images: int, batch: Batch) -> int:

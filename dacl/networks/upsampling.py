@@ -17,7 +17,7 @@ class Doubled(nn.Upsample):
         super().__init__(scale_factor=2, mode="bilinear", align_corners=True)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C 2*H 2*W"]:
-        """Same type where autocast has none of its own, and the memory format of `x` where that is channels last."""
+        """In autocast's type where it is on, on a GPU; else in the type of `x`."""
         if x.is_cuda and torch.is_autocast_enabled("cuda"):
             return doubled_by_products(x, torch.get_autocast_dtype("cuda"))
         return super().forward(x)
@@ -26,7 +26,7 @@ class Doubled(nn.Upsample):
 def doubled_by_products(
     x: Float[Tensor, "B C H W"], dtype: torch.dtype
 ) -> Float[Tensor, "B C 2*H 2*W"]:
-    """The same in `dtype`, channels last; at least two pixels high and wide."""
+    """The same in `dtype`, channels last."""
     pixels_BHWC = x.to(dtype).permute(0, 2, 3, 1)
     batch, height, width, channels = pixels_BHWC.shape
     wide_BHWC = _interpolation(width, dtype, x.device) @ pixels_BHWC

@@ -33,7 +33,7 @@ from dacl.training.feed import Feed
 from dacl.training.folder import begin_folder
 from dacl.training.health import Watch
 from dacl.training.journal import require_tensorboard
-from dacl.training.optimizer import optimizer_of, with_momentum
+from dacl.training.optimizer import optimizer_of, restore_optimizer
 from dacl.training.records import Record, train_record, val_record, warning_record
 from dacl.training.replay import Replayed
 from dacl.training.report import Listener, Plan, Summary
@@ -93,7 +93,7 @@ class Trainer:
         self._compiled_terms = compiled_terms(self.method) if config.compile else None
         self.optimizer = optimizer_of(self.method, config.optim, self.device)
         replays = self.device.type == "cuda" and ranks.world == 1 and has_fixed_shapes(config)
-        self._learn = Replayed(self._update) if replays and config.cuda_graph else self._update
+        self._replayed = Replayed(self._update) if replays and config.cuda_graph else None
         self.step = 0
         self._rng: dict[str, Tensor] | None = None
         self.best: dict[str, Any] | None = None
@@ -157,7 +157,8 @@ class Trainer:
         """Draw a batch, learn from it, and keep its losses."""
         batch = self.feed.batch(self.step)
         moment = self.method.moment(batch, self.step)
-        self._terms = self._learn(batch, moment, poly_lr(self.step, self.config.optim))
+        learn = self._replayed or self._update
+        self._terms = learn(batch, moment, poly_lr(self.step, self.config.optim))
         losses = torch.stack([self._terms.total, *self._terms.parts.values()])
         self._since_log.append(self.ranks.mean(losses))
         self.step += 1
@@ -166,10 +167,10 @@ class Trainer:
         """Losses of the batch, new weights, and what the method does after it."""
         set_lr(self.optimizer, lr)
         terms = (self._compiled_terms or self.method.terms)(batch, moment)
-        self.optimizer.zero_grad(set_to_none=True)
         terms.total.backward()
         distributed.average_gradients(self.ranks, self.method.parameters())
         self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         self.method.after_step(moment.step)
         return replace(terms, total=terms.total.detach())
 
@@ -370,8 +371,7 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.method.load_state_dict(state["method"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        with_momentum(self.optimizer)
+        restore_optimizer(self.optimizer, state["optimizer"])
         streams = [state["rng"], *state.get("rng_of_others", [])]
         if self.ranks.rank < len(streams):
             own = streams[self.ranks.rank]

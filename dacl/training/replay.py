@@ -1,10 +1,11 @@
 """A step on a GPU as one CUDA graph: one launch in place of its two thousand.
 
-A graph replays the same kernels on the same memory. What changes from step to step (batch, random numbers, weights of
-the losses, learning rate) is copied into the memory that the graph reads; a kind of step that runs other kernels
+A captured graph replays the same kernels on the same memory. What changes from step to step (batch, random numbers,
+weights of the losses, learning rate) is copied into the memory that it reads; a kind of step that runs other kernels
 (logged, or without the contrast) is a graph of its own.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,87 +14,104 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dacl.errors import DaclError
 from dacl.methods.base import Batch, Moment, Terms
 
 Update = Callable[[Batch, Moment, float | Tensor], Terms]
 """Losses, gradients, new weights: of a batch, a moment, and a learning rate."""
 
-Record = Callable[[Callable[[], Terms]], Callable[[], Terms]]
+Capture = Callable[[Callable[[], Terms]], Callable[[], Terms]]
 """Turns work into its replay."""
 
-AS_IT_IS = 3
-"""Steps before anything is recorded: they choose algorithms and allocate what stays. One of them is a logged one, """
+REHEARSALS = 3
+"""Steps that run as they are before anything is captured: they choose algorithms and allocate what stays."""
+
 PATIENCE = 100
-"""unless none comes within so many steps: beside a graph, a step as it is needs its memory a second time."""
+"""Steps that wait for a logged one among the rehearsals. Beside a graph a step as it is needs its memory anew."""
 
 
 class Replayed:
-    """An update that is recorded and from then on replayed, logged steps by a graph of their own.
+    """An update that is captured after some rehearsals and from then on replayed, logged steps by a graph of their own.
 
     Args:
         update: looks at no value on the device, and depends on nothing that changes but its arguments and the weights.
-        recorder: makes what records; by default CUDA graphs that share their memory.
+        capturer: makes what captures; by default CUDA graphs that share their memory.
     """
 
-    def __init__(self, update: Update, recorder: Callable[[], Record] | None = None) -> None:
+    def __init__(self, update: Update, capturer: Callable[[], Capture] | None = None) -> None:
         self._update = update
-        self._recorder = recorder or CudaGraphs
+        self._capturer = capturer or CudaGraphs
         self._begin(frozenset())
 
     def __call__(self, batch: Batch, moment: Moment, lr: float) -> Terms:
         """One update. What it returns is overwritten by the next."""
         if moment.idle != self._idle:
             self._begin(moment.idle)
-        recorded = self._recorded.get(moment.logged)
-        if recorded is None:
+        captured = self._captured.get(moment.logged)
+        if captured is None:
             with _algorithms_tried():
-                if not self._rehearsed():
-                    self._steps += 1
-                    self._logged |= moment.logged
+                if not self._rehearsed(moment.logged):
+                    self._rehearsals[moment.logged] += 1
                     return self._update(batch, moment, lr)
-                recorded = _Recorded(self._update, self._record, batch, moment)
-            self._recorded[moment.logged] = recorded
-        return recorded(batch, moment, lr)
+                captured = _Captured(self._update, self._capture, batch, moment)
+            self._captured[moment.logged] = captured
+        return captured(batch, moment, lr)
 
     def _begin(self, idle: frozenset[str]) -> None:
         """Other kernels run from here on: the graphs before will not be asked for again."""
         self._idle = idle
-        self._steps, self._logged = 0, False
-        self._record = self._recorder()
-        self._recorded: dict[bool, _Recorded] = {}
+        self._rehearsals: Counter[bool] = Counter()
+        self._capture = self._capturer()
+        self._captured: dict[bool, _Captured] = {}
         torch.cuda.empty_cache()  # else their memory would be held beside that of the steps to come
 
-    def _rehearsed(self) -> bool:
-        return self._steps >= (AS_IT_IS if self._logged else PATIENCE)
+    def _rehearsed(self, logged: bool) -> bool:
+        enough = REHEARSALS if self._rehearsals[True] else PATIENCE
+        return self._rehearsals[logged] > 0 and self._rehearsals.total() >= enough
 
 
-class _Recorded:
+class _Captured:
     """One kind of step, and the memory that it reads."""
 
-    def __init__(self, update: Update, record: Record, batch: Batch, moment: Moment) -> None:
+    def __init__(self, update: Update, capture: Capture, batch: Batch, moment: Moment) -> None:
         self._inputs = [tensor.clone() for tensor in _tensors(batch, moment)]
         self._lr = torch.zeros((), device=batch.images.device)
         own_batch, own_moment = _with_tensors(batch, moment, iter(self._inputs))
-        self._replay = record(lambda: update(own_batch, own_moment, self._lr))
+        self._replay = capture(lambda: update(own_batch, own_moment, self._lr))
 
     def __call__(self, batch: Batch, moment: Moment, lr: float) -> Terms:
         for own, new in zip(self._inputs, _tensors(batch, moment), strict=True):
+            if own.shape != new.shape:
+                raise ValueError(
+                    f"a step of shape {tuple(new.shape)} in place of {tuple(own.shape)}"
+                )
             own.copy_(new)
         self._lr.fill_(lr)
         return self._replay()
 
 
 class CudaGraphs:
-    """Records CUDA graphs that share their memory: one of them is replayed at a time."""
+    """Captures CUDA graphs that share their memory: one of them is replayed at a time."""
 
     def __init__(self) -> None:
         self._pool: Any = None
 
     def __call__(self, run: Callable[[], Terms]) -> Callable[[], Terms]:
-        """Record what `run` does on the device, without doing it."""
+        """Capture what `run` does on the device, without doing it.
+
+        Raises:
+            DaclError: it cannot be captured.
+        """
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            terms = run()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool):
+                terms = run()
+        except RuntimeError as error:
+            cause = error.__context__ or error  # the end of a failed capture fails as well
+            raise DaclError(
+                f"a step could not be captured as a CUDA graph: {cause}",
+                "go on without: dacl train ... --set cuda_graph=false",
+            ) from cause
         self._pool = self._pool or graph.pool()
 
         def replay() -> Terms:
@@ -116,8 +134,8 @@ def _algorithms_tried() -> Iterator[None]:
 
 def _tensors(batch: Batch, moment: Moment) -> list[Tensor]:
     draws = [tensor for draws in moment.draws.values() for tensor in draws]
-    weights, measured = moment.weights.values(), moment.measured.values()
-    return [batch.images, batch.labels, *weights, *draws, *measured]
+    weights, scores = moment.weights.values(), moment.measure_scores.values()
+    return [batch.images, batch.labels, *weights, *draws, *scores]
 
 
 def _with_tensors(batch: Batch, moment: Moment, own: Iterator[Tensor]) -> tuple[Batch, Moment]:
@@ -125,5 +143,5 @@ def _with_tensors(batch: Batch, moment: Moment, own: Iterator[Tensor]) -> tuple[
     own_batch = Batch(next(own), next(own))
     weights = {name: next(own) for name in moment.weights}
     draws = {name: type(draws)(*(next(own) for _ in draws)) for name, draws in moment.draws.items()}
-    measured = {name: next(own) for name in moment.measured}
-    return own_batch, replace(moment, weights=weights, draws=draws, measured=measured)
+    scores = {name: next(own) for name in moment.measure_scores}
+    return own_batch, replace(moment, weights=weights, draws=draws, measure_scores=scores)

@@ -31,7 +31,7 @@ def test_a_signal_sent_twice_at_once_is_one(capsys):
 
 
 def test_a_second_ctrl_c_interrupts(monkeypatch):
-    monkeypatch.setattr(stopping, "BY_HAND_S", 0.01)
+    monkeypatch.setattr(stopping, "AT_ONCE_S", 0.01)
     with stop_on_signal("stopping"):
         send(signal.SIGINT)
         time.sleep(0.05)
@@ -40,7 +40,7 @@ def test_a_second_ctrl_c_interrupts(monkeypatch):
 
 
 def test_a_second_sigterm_does_not(monkeypatch):
-    monkeypatch.setattr(stopping, "BY_HAND_S", 0.01)
+    monkeypatch.setattr(stopping, "AT_ONCE_S", 0.01)
     with stop_on_signal("stopping") as asked:
         for _ in range(2):
             send(signal.SIGTERM)

@@ -15,6 +15,7 @@ VARIANTS = {
     "default": {},
     "class vectors": {"unit": "class"},
     "pixel negatives": {"negatives_from": "pixels"},
+    "class vectors, pixel negatives": {"unit": "class", "negatives_from": "pixels"},
     "random sampling": {"sampling": "random"},
     "literal": {"denominator": "decoupled", "reduction": "sum", "positiveness": "inside_attached"},
 }

@@ -1,6 +1,7 @@
 """What cannot be one graph is refused; tests/methods/test_static_shapes.py traces what can."""
 
 import pytest
+import torch
 from methods import tiny_batch as tiny
 
 from dacl.errors import DaclError
@@ -23,3 +24,21 @@ def test_several_ranks_are_refused():
     method.ranks = Ranks(rank=0, world=2)
     with pytest.raises(DaclError, match="other ranks"):
         compiled_terms(method)
+
+
+def test_logged_steps_and_the_warm_up_of_the_contrast_are_not_compiled(monkeypatch):
+    settings = tiny.config(warmup_fraction=0.5)  # of 30 steps, of which the last is logged
+    method, batch, asked = tiny.build(settings), tiny.batch(), []
+
+    def compiled(function, **_options):
+        def call(batch, moment):
+            asked.append(moment.step)
+            return function(batch, moment)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    terms = compiled_terms(method)
+    for step in (0, 14, 15, 28, 29):
+        terms(batch, method.moment(batch, step))
+    assert asked == [15, 28]

@@ -3,6 +3,7 @@
 import pytest
 import tiny
 import torch
+from methods.test_static_shapes import VARIANTS
 from torch.nn import functional as F
 
 from dacl.networks.upsampling import Doubled
@@ -48,16 +49,54 @@ def test_the_gpu_has_the_losses_of_the_cpu(data, tmp_path):
     assert found[-1][:3] == pytest.approx(expected[-1][:3], rel=5e-2, abs=5e-2)
 
 
+@pytest.mark.parametrize("contrast", VARIANTS.values(), ids=VARIANTS)
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
-def test_nothing_in_a_step_waits_for_the_device(data, tmp_path):
-    trainer = tiny.trainer_of(data, tmp_path / "run", "dacl", device="cuda", cuda_graph=False)
+def test_nothing_in_a_step_waits_for_the_device(contrast, data, tmp_path):
+    """Of an unlogged step and of a logged one."""
+    trainer = tiny.trainer_of(
+        data, tmp_path / "run", "dacl", device="cuda", cuda_graph=False,
+        contrast=contrast | {"warmup_fraction": 0.0}, journal={"log_every": 3},
+    )  # fmt: skip
     trainer.method.train()
     trainer.train_step()
     torch.cuda.set_sync_debug_mode("error")
     try:
         trainer.train_step()
+        trainer.train_step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert trainer._terms.diagnostics
+
+
+def test_dropout_draws_anew_in_every_replay(data, tmp_path):
+    trainer = tiny.trainer_of(
+        data, tmp_path / "run", "cps", device="cuda", precision="fp32", journal={"log_every": 3}
+    )
+    trainer.method.train()
+    for _ in range(5):
+        trainer.train_step()
+    batch = trainer.feed.batch(6)
+    moment = trainer.method.moment(batch, 6)
+    first, second = (trainer._replayed(batch, moment, 0.0).total.item() for _ in range(2))
+    assert first != second
+
+
+def test_a_replayed_logged_step_has_the_diagnostics_of_one_as_it_is(data, tmp_path):
+    found = []
+    for replayed in (False, True):
+        trainer = tiny.trainer_of(
+            data, tmp_path / str(replayed), "dacl", cuda_graph=replayed,
+            contrast={"warmup_fraction": 0.0}, journal={"log_every": 3}, **FP32,
+        )  # fmt: skip
+        trainer.method.train()
+        torch.manual_seed(0)
+        for _ in range(6):
+            trainer.train_step()
+        found.append({key: value.tolist() for key, value in trainer._terms.diagnostics.items()})
+    expected, ours = found
+    assert list(ours) == list(expected)
+    for key in ("feature_compactness", "feature_density", "gradient_share"):
+        assert ours[key] == pytest.approx(expected[key], rel=0.1, abs=0.1, nan_ok=True), key
 
 
 @pytest.mark.parametrize("method", ["supervised", "dacl"])
@@ -65,7 +104,7 @@ def test_a_run_stopped_and_resumed_ends(method, data, tmp_path):
     settings = tiny.config(method, device="cuda")
     stop_at = settings.optim.steps // 2
     trainer = tiny.trainer_of(data, tmp_path / "run", method, device="cuda")
-    assert isinstance(trainer._learn, Replayed)
+    assert isinstance(trainer._replayed, Replayed)
     trainer.run(tiny.Quiet(), lambda: trainer.step == stop_at)
     resumed = Trainer.resume(tmp_path / "run")
     assert resumed.step == stop_at

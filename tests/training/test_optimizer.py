@@ -1,9 +1,8 @@
-import pytest
 import torch
 from torch import nn
 
 from dacl.config import OptimConfig
-from dacl.training.optimizer import optimizer_of, with_momentum
+from dacl.training.optimizer import optimizer_of, restore_optimizer
 
 
 def steps(optimizer: torch.optim.SGD, module: nn.Module) -> list[torch.Tensor]:
@@ -33,21 +32,27 @@ def test_a_momentum_of_0_changes_no_step():
     assert all(torch.equal(x, y) for x, y in zip(found, expected, strict=True))
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_a_late_first_gradient(fused):
-    """The fused kernel of PyTorch fails without the momentum."""
+def test_a_late_first_gradient_under_the_fused_kernel():
+    """It fails where some parameters have a momentum and others none."""
     module = layers()
-    optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9, fused=fused)
-    with_momentum(optimizer)
+    optimizer = optimizer_of(module, OptimConfig(lr=0.01), torch.device("cpu"))
+    optimizer.param_groups[0]["fused"] = True
     steps(optimizer, module)
     assert all(state["momentum_buffer"].any() for state in optimizer.state.values())
 
 
-def test_what_a_checkpoint_held_stays():
-    module = layers()
-    optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9)
-    steps(optimizer, module)
-    before = [state["momentum_buffer"].clone() for state in optimizer.state.values()]
-    with_momentum(optimizer)
-    after = [state["momentum_buffer"] for state in optimizer.state.values()]
-    assert all(torch.equal(x, y) for x, y in zip(before, after, strict=True))
+def test_a_restored_optimizer_goes_on_in_its_own_way():
+    """With the momentum of the other, with one where that had none, and with the kernel of this device."""
+    theirs, ours = layers(), layers()
+    before = torch.optim.SGD(theirs.parameters(), 0.01, momentum=0.9, foreach=True)
+    theirs[0](torch.ones(1, 4)).sum().backward()  # the second layer has no gradient yet
+    before.step()
+    optimizer = torch.optim.SGD(ours.parameters(), 0.5, momentum=0.9, fused=True)
+    restore_optimizer(optimizer, before.state_dict())
+    assert optimizer.param_groups[0]["fused"]
+    assert not optimizer.param_groups[0]["foreach"]
+    for own, other in zip(ours[0].parameters(), theirs[0].parameters(), strict=True):
+        assert torch.equal(
+            optimizer.state[own]["momentum_buffer"], before.state[other]["momentum_buffer"]
+        )
+    assert all(not optimizer.state[own]["momentum_buffer"].any() for own in ours[1].parameters())

@@ -1,12 +1,15 @@
-"""A recorded step reads all that changes from its own memory; test_on_a_gpu.py records real graphs."""
+"""A captured step reads all that changes from its own memory; test_on_a_gpu.py captures real graphs."""
 
 from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 
 import pytest
 import torch
 from methods import tiny_batch as tiny
 from torch import Tensor
 
+from dacl.errors import DaclError
 from dacl.methods.base import Batch, Method, Moment, Terms
 from dacl.training import replay
 from dacl.training.replay import PATIENCE, Replayed
@@ -61,23 +64,27 @@ def test_replayed_steps_are_the_steps(name):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
 
 
-def test_each_kind_of_step_is_recorded_once_after_some_as_they_are(monkeypatch):
-    before = []  # of each recording: updates so far
+def test_each_kind_of_step_is_captured_once_after_rehearsals(monkeypatch):
+    before = []  # of each capture: updates so far
 
     def learn_of(update: Update) -> Replayed:
-        def record(run: Callable[[], Terms]) -> Callable[[], Terms]:
+        def capture(run: Callable[[], Terms]) -> Callable[[], Terms]:
             before.append(update.calls)
             return run
 
-        return Replayed(update, lambda: record)
+        return Replayed(update, lambda: capture)
 
     trained("dacl", learn_of)
     # the contrast begins at step 9; logged are 4, 9, 14, 19: unlogged without it, unlogged with it, logged with it
     assert before == [5, 12, 14]
     before.clear()
-    monkeypatch.setattr(replay, "PATIENCE", 4)
+    monkeypatch.setattr(replay, "PATIENCE", 3)
     trained("dacl", learn_of)
-    assert before == [4, 5, 12, 14]  # the first logged step comes too late
+    assert before == [
+        3,
+        12,
+        14,
+    ]  # the logged step 4 is rehearsed late, and the next is another kind's
 
 
 def test_the_callers_tensors_are_not_kept():
@@ -97,3 +104,59 @@ def test_the_callers_tensors_are_not_kept():
     assert torch.equal(own.images, batch.images)
     assert own.images is seen[-2][0].images
     assert lr == pytest.approx(0.1 * step)
+
+
+def test_every_tensor_of_a_step_is_an_input():
+    """A new field of Batch or Moment has to be copied as well."""
+    batch = tiny.batch()
+    moment = tiny.build(tiny.config("dacl")).moment(batch, tiny.config().optim.steps - 1)
+    assert moment.logged
+    found = []
+
+    def walk(value: object) -> None:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif is_dataclass(value):
+            for field in fields(value):
+                walk(getattr(value, field.name))
+        elif isinstance(value, dict):
+            for each in value.values():
+                walk(each)
+        elif isinstance(value, tuple):
+            for each in value:
+                walk(each)
+
+    walk(batch)
+    walk(moment)
+    assert {id(tensor) for tensor in found} == {id(x) for x in replay._tensors(batch, moment)}
+    copies = [tensor.clone() for tensor in replay._tensors(batch, moment)]
+    own = replay._with_tensors(batch, moment, iter(copies))
+    assert [id(tensor) for tensor in replay._tensors(*own)] == [id(copy) for copy in copies]
+
+
+def test_a_step_of_another_shape_is_refused():
+    method = tiny.build(tiny.config("cps"))
+    learn = Replayed(lambda batch, moment, _lr: method.terms(batch, moment), lambda: again)
+    for _ in range(PATIENCE + 1):
+        learn(batch := tiny.batch(), method.moment(batch, 0), 0.1)
+    larger = tiny.batch(unlabeled=3)
+    with pytest.raises(ValueError, match="of shape"):
+        learn(larger, method.moment(larger, 0), 0.1)
+
+
+def test_what_cannot_be_captured_names_the_way_out(monkeypatch):
+    @contextmanager
+    def graph(*_args, **_options):
+        try:
+            yield
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    def run() -> Terms:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    with pytest.raises(DaclError, match="not permitted when stream is capturing") as error:
+        replay.CudaGraphs()(run)
+    assert "cuda_graph=false" in error.value.hint
