@@ -51,7 +51,7 @@ class Shares(NamedTuple):
         """What the pixels `index_T` of all I maps hold, whoever has them; with gradient."""
         features_PF = features.movedim(1, -1).flatten(0, -2)
         if self.ranks.world == 1:
-            return features_PF[index_T]
+            return features_PF.index_select(0, index_T)
         size = len(features_PF) // self.images
         own_I = torch.full((self.ranks.world * self.images,), -1, device=features.device)
         own_I[self.places_B(features.device)] = torch.arange(self.images, device=features.device)

@@ -93,7 +93,7 @@ def _projected(
     if not len(rows):
         nothing_TD = features_TF.new_zeros((len(features_TF), dim), dtype=torch.float32)
         return nothing_TD + features_TF[:0].sum()  # with a graph
-    units_rD = F.normalize(head(features_TF[rows], None), dim=-1)
+    units_rD = F.normalize(head(features_TF.index_select(0, rows), None), dim=-1)
     return units_rD.new_zeros(len(features_TF), dim).index_copy(0, rows, units_rD)
 
 
