@@ -13,7 +13,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "image": {"geometry": "resample", "patch_size": 128, "spacing_mm": 1.5},
         "optim": {"steps": 3000, "batch_labeled": 4, "batch_unlabeled": 4},
-        "journal": {"log_every": 25, "validations": 5, "checkpoint_every": 250},
+        "journal": {"log_every": 25, "validations": 4, "checkpoint_every": 250},
     },
     # TransUNet's 2D protocol of Synapse, which it trains with 24 slices of 224x224.
     "transunet": {"image": {"patch_size": 224}},

@@ -283,7 +283,7 @@ def test_settings_that_contradict_each_other_are_refused(over, said):
     ("preset", "steps", "journal", "found"),
     [
         ("paper", 30_000, {}, 3000),
-        ("small", 3000, {}, 600),
+        ("small", 3000, {}, 750),
         ("small", 12, {}, 3),
         ("small", 3000, {"validations": 10}, 300),
         ("small", 3000, {"validate_every": 7}, 7),
