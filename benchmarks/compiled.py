@@ -13,3 +13,5 @@ def run(bench: Bench) -> None:
     """The loop of `step_gpu` with `--compile`, whose first step takes about a minute."""
     if bench.device.type == "cuda":
         step_gpu.run(bench, MODES)
+    else:
+        bench.say("nothing to measure without a GPU")
