@@ -66,7 +66,9 @@ def demo(folder: Path, patients: tuple[int, int, int] | None, training: dict[str
         pictures += [out / "progress.png", *sorted(found.glob("*.png"))]
 
     print(f"\n{comparison_table(summaries).markdown()}")
-    print("A few hundred steps on made images show that the path works, not which method is better.")
+    print(
+        "A few hundred steps on made images show that the path works, not which method is better."
+    )
     print("Pictures:")
     for picture in pictures:
         print(f"  {picture}")
