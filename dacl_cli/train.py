@@ -186,8 +186,15 @@ def _run(trainer: Trainer, *, shown: bool) -> Summary:
     """Train; `shown` on one of several ranks alone."""
     from dacl_cli.train_view import training_view
 
-    with stop_on_signal(STOPPING if shown else "") as should_stop, training_view(shown) as view:
-        return trainer.run(view, should_stop)
+    try:
+        with stop_on_signal(STOPPING if shown else "") as should_stop, training_view(shown) as view:
+            return trainer.run(view, should_stop)
+    except KeyboardInterrupt:
+        if shown and (trainer.run_dir / "latest.pt").is_file():
+            console.note(
+                f"what latest.pt holds is kept: dacl train --resume {trainer.run_dir}", style=""
+            )
+        raise
 
 
 def _tell(summary: Summary, as_json: bool, threads: int | None, program: str) -> None:

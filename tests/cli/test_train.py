@@ -165,6 +165,18 @@ def test_sigterm_saves_and_resume_goes_on(stopped, run_dacl, place, finished):
     tiny.assert_same_run(finished, place / "run")
 
 
+def test_stopping_at_once_says_what_is_kept(stopped, run_dacl, monkeypatch):
+    def step(_self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop.Trainer, "train_step", step)
+    outcome = run_dacl("train", "--resume", "run")
+    assert outcome.code == 130
+    assert outcome.err.endswith(
+        "what latest.pt holds is kept: dacl train --resume run\nInterrupted.\n"
+    )
+
+
 @pytest.mark.parametrize(
     "option",
     [["--seed", 1], ["--method", "cps"], ["--steps", 9], ["--set", "seed=1"], ["--out", "other"],
