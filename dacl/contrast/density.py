@@ -142,9 +142,8 @@ def _eligible(values_RK: Float[Tensor, "R K"], k: int) -> Float[Tensor, "R E"]:
     Fewer values for the partition, whose vector instructions some processors (Zen 4) carry out one by one.
     """
     columns = values_RK.shape[1]
-    size = round(
-        (columns / k) ** 0.5
-    )  # of a group: about as many maxima then as values of the groups taken
+    # so large that there are about as many maxima as values of the groups taken
+    size = round((columns / k) ** 0.5)
     groups = columns // size if size > 1 else 0
     if groups <= k:
         return values_RK

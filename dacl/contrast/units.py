@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -70,13 +70,12 @@ def pixel_units(
     drawn_TF = shares.pixels(features, index_T)
     units_TD = _projected(head, drawn_TF, valid_T & enough, dim)
     own_TD, other_TD = units_TD.split([own.index_CM.numel(), other.index_CM.numel()])
+    # image by image, which a compiled GPU step counts faster
+    reliable_CI = member_NP[1:].unflatten(1, (len(classes), -1)).sum(dim=2)
     return Units(
         own_TD.unflatten(0, own.index_CM.shape),
         own.valid_CM,
-        member_NP[1:]
-        .unflatten(1, (len(classes), -1))
-        .sum(dim=2)
-        .sum(dim=1),  # image by image: a GPU counts so faster
+        reliable_CI.sum(dim=1),
         other_TD.unflatten(0, other.index_CM.shape).detach(),
         other.valid_CM,
     )
@@ -115,17 +114,17 @@ def class_units(
     present_NB = shares.of_all(present_NB.T).T
     units_NBD = F.normalize(pooled_NBD, dim=-1)
     if out_of_class:
-        others, other_valid = (
-            torch.stack(
-                [
-                    torch.cat([all_NB[:own], all_NB[own + 1 :]]).flatten(0, 1)
-                    for own in range(1, n_classes)
-                ]
-            )
-            for all_NB in (units_NBD, present_NB)
-        )
+        others, other_valid = _of_other_classes(units_NBD), _of_other_classes(present_NB)
     else:
         others, other_valid = units_NBD[:1], present_NB[:1]
     return Units(
         units_NBD[1:], present_NB[1:], present_NB[1:].sum(dim=1), others.detach(), other_valid
     )
+
+
+def _of_other_classes(values_NBV: Shaped[Tensor, "N B *V"]) -> Shaped[Tensor, "C R *V"]:
+    """For each foreground class what all images hold of the N - 1 others, by slices, for which no device waits."""
+    return torch.stack([
+        torch.cat([values_NBV[:own], values_NBV[own + 1 :]]).flatten(0, 1)
+        for own in range(1, len(values_NBV))
+    ])  # fmt: skip

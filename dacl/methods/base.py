@@ -59,7 +59,7 @@ class Moment:
     """What the losses of a step depend on beside its batch, settled before anything is computed."""
 
     step: int
-    """Counted from 0."""
+    """Counted from 0. Not for arithmetic on tensors: a captured step (`dacl.training.replay`) keeps its own."""
     weights: dict[str, Tensor]
     """Weight of each part of the loss: scalars on the batch's device, so that a compiled step serves all steps."""
     idle: frozenset[str] = frozenset()
@@ -185,7 +185,7 @@ class Method(nn.Module):
         scores = {}
         for name in self.network_names if logged else ():
             generator = stream(self.config.seed, "feature health", name, step, device=device)
-            pixels = self.map_pixels(name, batch.labeled, batch)
+            pixels = self.feature_pixels(name, batch.labeled, batch)
             scores[name] = torch.rand(pixels, generator=generator, device=device)
         return Moment(
             step,
@@ -195,7 +195,7 @@ class Method(nn.Module):
             measure_scores=scores,
         )
 
-    def map_pixels(self, name: str, images: int, batch: Batch) -> int:
+    def feature_pixels(self, name: str, images: int, batch: Batch) -> int:
         """Pixels of a network's decoder maps of so many images of the batch's size."""
         network = self.networks[name]
         assert isinstance(network, SegmentationNetwork)

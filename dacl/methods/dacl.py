@@ -58,7 +58,7 @@ class Dacl(Cps):
         for name, contrast in self.contrast.items():
             assert isinstance(contrast, DensityContrast)
             generator = stream(self.config.seed, "contrast", name, step, device=batch.images.device)
-            pixels = self.map_pixels(name, images, batch)
+            pixels = self.feature_pixels(name, images, batch)
             draws[name] = contrast.draw(generator, images=images, pixels=pixels)
         return replace(super().moment(batch, step), draws=draws)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dacl.networks.concatenation import concatenate
 from dacl.networks.dropout import Dropout
 from dacl.networks.output import NetworkOutput, SegmentationNetwork
-from dacl.networks.upsampling import Doubled
+from dacl.networks.upsampling import BilinearUpsample
 
 Upsampling = Literal["bilinear", "transposed"]
 
@@ -36,7 +36,7 @@ class _Up(nn.Module):
         self.upsample: nn.Module
         if upsampling == "bilinear":
             self.reduce = nn.Conv2d(channels_in, channels_skip, kernel_size=1)
-            self.upsample = Doubled()
+            self.upsample = BilinearUpsample()
         else:
             self.upsample = nn.ConvTranspose2d(channels_in, channels_skip, kernel_size=2, stride=2)
         self.block = _conv_block(2 * channels_skip, channels_skip, dropout=0.0)

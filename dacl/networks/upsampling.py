@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class Doubled(nn.Upsample):
+class BilinearUpsample(nn.Upsample):
     """Twice the height and width, the corner pixels kept (`align_corners=True`)."""
 
     def __init__(self) -> None:
@@ -19,11 +19,11 @@ class Doubled(nn.Upsample):
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C 2*H 2*W"]:
         """In autocast's type where it is on, on a GPU; else in the type of `x`."""
         if x.is_cuda and torch.is_autocast_enabled("cuda"):
-            return doubled_by_products(x, torch.get_autocast_dtype("cuda"))
+            return upsampled_by_products(x, torch.get_autocast_dtype("cuda"))
         return super().forward(x)
 
 
-def doubled_by_products(
+def upsampled_by_products(
     x: Float[Tensor, "B C H W"], dtype: torch.dtype
 ) -> Float[Tensor, "B C 2*H 2*W"]:
     """The same in `dtype`, channels last."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dacl.networks.upsampling import Doubled, doubled_by_products
+from dacl.networks.upsampling import BilinearUpsample, upsampled_by_products
 
 SIZES = [(2, 2), (3, 5), (16, 12), (128, 128)]
 
@@ -22,7 +22,7 @@ def maps(height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize("size", SIZES)
 def test_values_and_gradients_are_those_of_the_interpolation(size):
     found = []
-    for double in (interpolated, lambda x: doubled_by_products(x, torch.float64)):
+    for double in (interpolated, lambda x: upsampled_by_products(x, torch.float64)):
         x = maps(*size).requires_grad_()
         out = double(x)
         (out * maps(2 * size[0], 2 * size[1])).sum().backward()
@@ -33,13 +33,13 @@ def test_values_and_gradients_are_those_of_the_interpolation(size):
 
 def test_sixteen_bits_lose_what_sixteen_bits_lose():
     x = maps(16, 16)
-    error = doubled_by_products(x, torch.bfloat16).double() - interpolated(x)
+    error = upsampled_by_products(x, torch.bfloat16).double() - interpolated(x)
     assert error.abs().max() < 4 * 2**-8 * x.abs().max()
     assert error.abs().mean() > 0
 
 
 def test_the_result_is_channels_last():
-    out = doubled_by_products(maps(4, 6), torch.bfloat16)
+    out = upsampled_by_products(maps(4, 6), torch.bfloat16)
     assert out.shape == (2, 3, 8, 12)
     assert out.is_contiguous(memory_format=torch.channels_last)
 
@@ -47,5 +47,5 @@ def test_the_result_is_channels_last():
 def test_on_the_cpu_nothing_changes():
     x = maps(5, 4).float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = Doubled()(x)
+        found = BilinearUpsample()(x)
     assert torch.equal(found, interpolated(x))

@@ -6,7 +6,7 @@ import torch
 from methods.test_static_shapes import VARIANTS
 from torch.nn import functional as F
 
-from dacl.networks.upsampling import Doubled
+from dacl.networks.upsampling import BilinearUpsample
 from dacl.training.loop import Trainer
 from dacl.training.replay import Replayed
 
@@ -118,7 +118,7 @@ def test_doubling_a_map_loses_what_bf16_loses():
     for bf16 in (False, True):
         own = x.clone().requires_grad_()
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=bf16):
-            out = Doubled()(own)
+            out = BilinearUpsample()(own)
         (out.float() * grown).sum().backward()
         found.append((out.detach().float(), own.grad))
     for exact, ours in zip(*found, strict=True):

@@ -160,3 +160,19 @@ def test_what_cannot_be_captured_names_the_way_out(monkeypatch):
     with pytest.raises(DaclError, match="not permitted when stream is capturing") as error:
         replay.CudaGraphs()(run)
     assert "cuda_graph=false" in error.value.hint
+
+
+def test_cudnn_tries_its_algorithms_in_rehearsals_alone(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    method = tiny.build(tiny.config("cps"))
+    seen = []
+
+    def update(batch: Batch, moment: Moment, lr: float | Tensor) -> Terms:
+        seen.append(torch.backends.cudnn.benchmark)
+        return method.terms(batch, moment)
+
+    learn = Replayed(update, lambda: again)
+    for _ in range(PATIENCE + 1):
+        learn(batch := tiny.batch(), method.moment(batch, 0), 0.1)
+        assert not torch.backends.cudnn.benchmark
+    assert seen == [True] * PATIENCE + [False]
