@@ -19,7 +19,7 @@ from dacl.methods import Batch
 from dacl.training.loop import Trainer
 
 STEPS = 50
-"""Of a round, and before the first: a step is recorded once a logged one has been."""
+"""Of a round, and before the first: a step is captured once a logged one has been."""
 
 
 class Mode(NamedTuple):

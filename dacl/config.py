@@ -220,7 +220,7 @@ class Config(_Frozen):
     compile: bool = False
     """Compile a step's losses into one graph."""
     cuda_graph: bool = True
-    """On a GPU: record a step as a CUDA graph and replay it."""
+    """On a GPU: capture a step as a CUDA graph and replay it."""
     image: ImageConfig = ImageConfig()
     network: NetworkConfig = NetworkConfig()
     optim: OptimConfig = OptimConfig()
