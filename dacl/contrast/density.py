@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from dacl.contrast import shapes
 
 ROWS = 1024  # units scored at a time: bounds the similarity block at ROWS x K per class
+SHORT = 512  # columns that numpy sorts without a partition
 
 
 @torch.no_grad()
@@ -129,17 +130,20 @@ def largest_sorted(values_CMK: Float[Tensor, "C M K"], k: int) -> Float[Tensor, 
     """The k largest of every row, largest first: the values of `topk`. May reorder `values_CMK` on the CPU."""
     if not shapes.can_look(values_CMK):
         return values_CMK.topk(k, dim=2).values
-    # numpy's partition has vector instructions; torch's topk took six tenths of the contrast
+    # numpy sorts short rows in vector registers; torch's topk took six tenths of the contrast
     rows_RE = _eligible(values_CMK.flatten(0, 1), k).numpy()
-    rows_RE.partition(rows_RE.shape[1] - k, axis=1)
-    largest_Rk = np.sort(rows_RE[:, rows_RE.shape[1] - k :], axis=1)[:, ::-1].copy()
+    if rows_RE.shape[1] > SHORT:
+        rows_RE.partition(rows_RE.shape[1] - k, axis=1)
+        rows_RE = rows_RE[:, rows_RE.shape[1] - k :]
+    largest_Rk = np.sort(rows_RE, axis=1)[:, : -k - 1 : -1].copy()
     return torch.from_numpy(largest_Rk).unflatten(0, values_CMK.shape[:2])
 
 
 def _eligible(values_RK: Float[Tensor, "R K"], k: int) -> Float[Tensor, "R E"]:
     """Of every row the values among which its k largest are: those of the k groups of columns whose maxima are largest.
 
-    Fewer values for the partition, whose vector instructions some processors (Zen 4) carry out one by one.
+    So few values that sorting them is cheaper than a partition of the row, whose vector instructions some processors
+    (Zen 4) carry out one by one.
     """
     columns = values_RK.shape[1]
     # so large that there are about as many maxima as values of the groups taken
@@ -149,10 +153,11 @@ def _eligible(values_RK: Float[Tensor, "R K"], k: int) -> Float[Tensor, "R E"]:
         return values_RK
     grouped_RSG = values_RK[:, : size * groups].unflatten(1, (size, groups))
     maxima_RG = grouped_RSG.amax(dim=1).numpy()
-    kth_R1 = np.partition(maxima_RG, groups - k, axis=1)[:, [groups - k]]
+    kth_R1 = np.sort(maxima_RG, axis=1)[:, [groups - k]]
     taken = np.flatnonzero(maxima_RG >= kth_R1)
     if len(taken) != len(maxima_RG) * k:  # equal maxima, or nan
         return values_RK
-    taken_R1k = torch.from_numpy(taken.reshape(-1, 1, k) % groups)
+    taken_Rk = taken.reshape(-1, k) - groups * np.arange(len(maxima_RG))[:, None]
+    taken_R1k = torch.from_numpy(taken_Rk).unsqueeze(1)
     values_RE = grouped_RSG.gather(2, taken_R1k.expand(-1, size, -1)).flatten(1)
     return torch.cat([values_RE, values_RK[:, size * groups :]], dim=1)
