@@ -136,7 +136,7 @@ def assert_largest(values: torch.Tensor, k: int) -> None:
 
 @given(
     seed=st.integers(0, 10_000),
-    columns=st.integers(1, 200),
+    columns=st.integers(1, 700),
     k=st.integers(1, 20),
     steps=st.integers(1, 6),
 )
