@@ -24,7 +24,7 @@ def export(
         typer.Option(
             "--out",
             "-o",
-            help="File: `.onnx` or `.safetensors`. The card takes its name, with `.md`.",
+            help="File: `.onnx` or `.safetensors`. The card takes its name, with `.md` behind it.",
             rich_help_panel=WRITTEN,
             show_default=False,
         ),

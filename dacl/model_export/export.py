@@ -42,7 +42,7 @@ def export_model(
     checkpoint: Literal["best", "latest"] = "best",
     overwrite: bool = False,
 ) -> Export:
-    """Write a model as ONNX or safetensors, by the ending of `out`, and `<out>.md` beside it.
+    """Write a model as ONNX or safetensors, by the ending of `out`, and its card `<out>.md` beside it.
 
     Args:
         path: run folder, checkpoint, or a `.safetensors` file.
@@ -57,7 +57,7 @@ def export_model(
     """
     if out.suffix not in FORMATS:
         raise DaclError(f"{out}: no format {out.suffix!r}", f"end it in {' or '.join(FORMATS)}")
-    card = out.with_suffix(".md")
+    card = out.with_name(f"{out.name}.md")
     there = [file for file in (out, card) if file.exists()]
     if there and not overwrite:
         raise DaclError(

@@ -1,7 +1,7 @@
 """Plain warnings while a run goes on: what its journal says that a reader of curves would notice too late.
 
 A trouble is judged at every record of its kind, train or validation. It is told when it has lasted for so many of them
-in a row, and again only after it has gone away and come back.
+in a row, and again only after it has gone away and come back. Classes that share a trouble share a sentence.
 """
 
 import math
@@ -26,6 +26,8 @@ LEARNING_FRACTION = 0.2
 """Share of the run in which a class may well not be found yet: the small ones come last."""
 DOMINANT_SHARE = 0.5
 """Gradient share of the contrast: above it the co-training, which the contrast is to help, is the smaller pull."""
+CLASSES = "<classes>"
+"""In the text of a trouble: where the classes go that have it."""
 
 
 class Lasting(NamedTuple):
@@ -44,6 +46,9 @@ class Trouble(NamedTuple):
     patience: int
     """Records of the kind that it has to last before it is told."""
     text: str
+    """With CLASSES where it is the trouble of a class."""
+    about: str = ""
+    """The class, and what is to be said of it alone."""
 
 
 class Watch:
@@ -69,7 +74,11 @@ class Watch:
         found = list(self._troubles(record))
         lasting = {t.key: self._with(record, t.key) for t in found}
         self._lasting[record["kind"]] = lasting
-        return [t.text for t in found if lasting[t.key].records == t.patience]
+        due: dict[str, list[str]] = {}
+        for trouble in found:
+            if lasting[trouble.key].records == trouble.patience:
+                due.setdefault(trouble.text, []).append(trouble.about)
+        return [text.replace(CLASSES, ", ".join(about)) for text, about in due.items()]
 
     def _with(self, record: Record, key: str) -> Lasting:
         """How long a trouble has lasted once `record` is counted."""
@@ -93,16 +102,15 @@ class Watch:
         reliable = _per_class(record, "reliable")
         for name, anchors in _per_class(record, "anchors").items():
             if anchors == 0:
-                held = (
-                    f" ({reliable[name]:.0f} reliable units in the last)"
-                    if name in reliable
-                    else ""
-                )
+                held = ""
+                if name in reliable:
+                    held = f" ({reliable[name]:.0f} reliable units in the last)"
                 since = self._with(record, key := f"anchors/{name}").since
                 yield Trouble(
                     key, patience,
-                    f"class {name} has had no anchor in the {patience} batches looked at since step {since}{held}: "
-                    f"the contrast does not see it. {self._more_reliable()}",
+                    f"in the {patience} batches looked at since step {since} there was no anchor of {CLASSES}: "
+                    f"the contrast does not see a class without anchors. {self._more_reliable()}",
+                    name + held,
                 )  # fmt: skip
 
     def _more_reliable(self) -> str:
@@ -153,11 +161,12 @@ class Watch:
             )
             yield Trouble(
                 f"found/{name}", VALIDATIONS,
-                f"neither network finds {name} on the validation patients: in {VALIDATIONS} validations in a row not "
-                f"one of its voxels was given to it with probability above {phi:g} (pseudo-label recall 0; Dice "
-                f"{dice}), so that as pseudo-labels they teach each other nothing of it. Where its Dice is well "
+                f"neither network finds {CLASSES} on the validation patients: in {VALIDATIONS} validations in a row no "
+                f"voxel of the class was given to it with probability above {phi:g} (pseudo-label recall 0), so that "
+                "as pseudo-labels they teach each other nothing of it. Where the Dice is well "
                 f"above 0, try a lower contrast.phi (now {phi:g}); else more labelled patients or slices that hold "
-                f"it, a lower cross.weight (now {self.config.cross.weight:g}) or another --seed",
+                f"the class, a lower cross.weight (now {self.config.cross.weight:g}) or another --seed",
+                f"{name} (Dice {dice})",
             )  # fmt: skip
 
     def _past(self, fraction: float, record: Record) -> bool:

@@ -16,7 +16,7 @@ def test_a_file_its_card_and_how_it_was_checked(run_dacl, tmp_path) -> None:
     model, card, checked = outcome.out.splitlines()
     assert model.startswith(f"{out} (")
     assert "network mean" in model
-    assert card == str(out.with_suffix(".md"))
+    assert card == f"{out}.md"
     assert "checked with the file read back" in checked
     again = run_dacl("export", run, "-o", out)
     assert again.code == 1

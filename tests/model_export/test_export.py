@@ -181,12 +181,12 @@ def test_a_model_that_answers_otherwise_is_not_written(
 
 
 def test_what_is_there_stays_unless_asked(tmp_path: Path, run: Path) -> None:
-    (tmp_path / "model.md").write_text("mine")
-    with pytest.raises(DaclError, match=r"model\.md is there already"):
+    (tmp_path / "model.safetensors.md").write_text("mine")
+    with pytest.raises(DaclError, match=r"model\.safetensors\.md is there already"):
         export_model(run, tmp_path / "model.safetensors")
     assert not (tmp_path / "model.safetensors").exists()
     export_model(run, tmp_path / "model.safetensors", overwrite=True)
-    assert (tmp_path / "model.md").read_text().startswith("# Model card")
+    assert (tmp_path / "model.safetensors.md").read_text().startswith("# Model card")
     with pytest.raises(DaclError, match=r"no format '\.pt'"):
         export_model(run, tmp_path / "model.pt")
 
