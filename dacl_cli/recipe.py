@@ -19,14 +19,15 @@ MACHINE = "The machine"
 Labeled = Annotated[
     int | None,
     typer.Option(
-        help="Labelled patients, the first N of the split. [default: 3]", rich_help_panel=RUN
+        help="Labelled patients: the set that the split publishes for N, else its first N. [default: 3]",
+        rich_help_panel=RUN,
     ),
 ]
 LabeledCases = Annotated[
     str | None,
     typer.Option(
         metavar="NAME,...",
-        help="Labelled patients by name, instead of the first N.",
+        help="Labelled patients by name, instead of those.",
         rich_help_panel=RUN,
     ),
 ]
