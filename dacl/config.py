@@ -128,7 +128,7 @@ class ContrastConfig(_Frozen):
     `sample_cap` that are scored), but at least two, and never more than half of what is scored."""
     sampling: Literal["density", "random"] = "density"
     """Anchors and keys: the sparsest and the densest features (Eq. 6-7), or random ones (plain contrast, row II)."""
-    anchors: Annotated[int, Field(ge=1)] = 256
+    anchors: Annotated[int, Field(ge=2)] = 256
     """N_q, the cap on anchors per class (paper: 256)."""
     positives: Annotated[int, Field(ge=2)] = 512
     """N_p+, the cap on positive keys per class (paper: 512)."""
@@ -168,9 +168,12 @@ class ContrastConfig(_Frozen):
     def _fits_together(self) -> "ContrastConfig":
         if not self.scales or list(self.scales) != sorted(set(self.scales)):
             raise ValueError("scales must be strictly ascending, k_1 < k_2 < ... (Eq. 4)")
-        if self.density_from == "bank" and self.bank_size <= max(self.scales):
+        batch, bank = self.density_from != "bank", self.density_from != "batch"
+        candidates = batch * self.sample_cap + bank * self.bank_size
+        if candidates <= max(self.scales):
             raise ValueError(
-                f"density_from = 'bank' needs a bank of more than max(scales) = {max(self.scales)} features"
+                f"density_from = '{self.density_from}' seeks neighbours among {candidates} features at most, not more "
+                f"than max(scales) = {max(self.scales)}: the contrast would always be 0"
             )
         if self.positiveness == "claim1" and self.tau_w == self.tau:
             raise ValueError(
@@ -238,6 +241,12 @@ class Config(_Frozen):
             raise ValueError("labeled_cases and labeled_order exclude each other")
         if self.image.dims == 3 and self.network.shared_encoder:
             raise ValueError("network.shared_encoder needs the U-Net: image.dims = 2")
+        images = self.optim.batch_labeled + self.optim.batch_unlabeled
+        if self.contrast.unit == "class" and self.contrast.bank_insert < images:
+            raise ValueError(
+                f"contrast.bank_insert = {self.contrast.bank_insert} is less than the {images} images of a batch: with "
+                "contrast.unit = 'class' the bank would see the first of them alone, which are labelled"
+            )
         return self
 
     @property
@@ -245,6 +254,9 @@ class Config(_Frozen):
         """Steps between two validations."""
         return self.journal.validate_every or -(-self.optim.steps // self.journal.validations)
 
+
+MACHINE_KEYS = ("device", "precision", "compile", "cuda_graph")
+"""How a machine computes: two runs that differ there alone are the same run, and one may go on with others."""
 
 UNUSED: dict[str, tuple[str, ...]] = {"supervised": ("cross", "contrast"), "cps": ("contrast",)}
 """Sections that a method does not read: two runs that differ there alone are the same run."""
@@ -346,15 +358,7 @@ def recipe(config: Config) -> dict[str, Any]:
     """`{"optim.steps": 1500, ...}`: all but seed, machine, journal, and sections that the method does not read."""
     values = config.model_dump(
         mode="json",
-        exclude={
-            "seed",
-            "device",
-            "precision",
-            "compile",
-            "cuda_graph",
-            "journal",
-            *UNUSED.get(config.method, ()),
-        },
+        exclude={"seed", "journal", *MACHINE_KEYS, *UNUSED.get(config.method, ())},
     )
     keyed = {
         f"{key}.{leaf}" if leaf else key: value

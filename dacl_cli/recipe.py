@@ -185,6 +185,15 @@ def configuration(
     return config
 
 
+def of_machine(flags: dict[str, Any], assignments: list[str] | None) -> dict[str, Any] | None:
+    """Flags and --set of a run that goes on: None where more is asked for than how the machine computes."""
+    from dacl.config import MACHINE_KEYS, merge
+    from dacl.config_text import parse_assignments
+
+    asked = merge(parse_assignments(assignments or []), flags)
+    return asked if asked.keys() <= set(MACHINE_KEYS) else None
+
+
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:
     kept = {
         key: _without_none(value) if isinstance(value, dict) else value

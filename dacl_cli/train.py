@@ -46,7 +46,9 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Go on with this run folder; its configuration stands.", rich_help_panel=RUN
+            help="Go on with this run folder. Its configuration stands, but for what the machine does: "
+            "--device, --precision, --compile, --set cuda_graph.",
+            rich_help_panel=RUN,
         ),
     ] = None,
     overwrite: Annotated[
@@ -95,9 +97,11 @@ def train(
         batch_unlabeled=batch_unlabeled, patch_size=patch_size, lr=lr, device=device,
         precision=precision, compile_=compile_, journal={"tensorboard": tensorboard or None},
     )  # fmt: skip
-    if resume is not None and (given or set_ or config or preset or out or overwrite):
+    machine = recipe.of_machine(given, set_)
+    if resume is not None and (machine is None or config or preset or out or overwrite):
         raise DaclError(
-            "--resume goes on with the run's own configuration and takes no other",
+            "--resume goes on with the run's own configuration, but for --device, --precision, --compile and "
+            "--set cuda_graph=...",
             "leave the other options away, or start a new run with them",
         )
     if threads is not None:
@@ -115,7 +119,7 @@ def train(
                 resolved = recipe.configuration(given, preset, config, set_)
                 trainer = _fresh(resolved, data, out, overwrite, ranks)
             else:
-                trainer = Trainer.resume(resume, data, ranks)
+                trainer = Trainer.resume(resume, data, ranks, machine)
             if trainer.device.type == "cpu":
                 keep_freed_memory()
             summary = _run(trainer, shown=ranks.rank == 0)

@@ -171,8 +171,10 @@ def test_the_readings_hold_the_settings_they_are_named_after():
 @pytest.mark.parametrize(
     ("contrast", "said"),
     [
-        ({"bank_size": 0, "density_from": "bank"}, "needs a bank of more than max"),
-        ({"bank_size": 32, "density_from": "bank"}, "= 32 features"),
+        ({"bank_size": 0, "density_from": "bank"}, "among 0 features at most, not more than max"),
+        ({"bank_size": 32, "density_from": "bank"}, "among 32 features"),
+        ({"sample_cap": 32, "density_from": "batch"}, "among 32 features"),
+        ({"sample_cap": 16, "bank_size": 16}, "among 32 features"),
         ({"positiveness": "claim1"}, "no gradient where tau_w = tau"),
         ({"positiveness": "inside_denominator", "denominator": "decoupled"}, "with_positive"),
     ],
@@ -272,6 +274,10 @@ def test_settings_that_are_off_are_no_part_of_the_recipe():
         ({"labeled_order": "random"}, "labeled_order"),
         ({"image": {"dims": 3}, "network": {"shared_encoder": True}}, "needs the U-Net"),
         ({"image": {"dims": 4}}, "image.dims"),
+        (
+            {"contrast": {"unit": "class", "bank_insert": 7}},
+            "bank_insert = 7 is less than the 8 images",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(over, said):

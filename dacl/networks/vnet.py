@@ -44,9 +44,11 @@ class VNet(SegmentationNetwork):
         dropout: probability that a channel of the deepest map, and of the last, is dropped in training.
     """
 
+    stages = len(ENCODER_CONVOLUTIONS)
+
     def __init__(self, channels: int, classes: int, width: int = 16, dropout: float = 0.5) -> None:
         super().__init__()
-        widths = [width * 2**stage for stage in range(len(ENCODER_CONVOLUTIONS))]
+        widths = [width * 2**stage for stage in range(self.stages)]
         self.encoder = nn.ModuleList()
         for stage, (wide, count) in enumerate(zip(widths, ENCODER_CONVOLUTIONS, strict=True)):
             first = _down(widths[stage - 1], wide) if stage else _conv(channels, wide)

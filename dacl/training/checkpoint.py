@@ -160,12 +160,19 @@ def load_trained(path: Path, device: torch.device, which: str = "best") -> Train
         method.load_state_dict(state["method"])
         step, best = int(state["step"]), state["best"]
         rule = state.get("rule", checkpoint.stem)
-    latest = checkpoint.parent / "latest.pt"
-    run_step = int(load(latest)["step"]) if rule == "best" and latest.is_file() else step
+    run_step = max(step, _latest_step(checkpoint.parent)) if rule == "best" else step
     method.eval()
     return Trained(
         method.to(device), config, step, checkpoint, checkpoint.parent, meta, best, rule, run_step
     )
+
+
+def _latest_step(run_dir: Path) -> int:
+    """Step of a run's latest.pt; 0 where it is absent or cannot be read, which is no reason not to use another."""
+    try:
+        return int(load(run_dir / "latest.pt")["step"])
+    except DaclError:
+        return 0
 
 
 def open_data(meta: RunMeta, path: Path, root: Path | None = None) -> PreparedDataset:

@@ -8,6 +8,7 @@ import torch
 
 from dacl.config import Config
 from dacl.errors import DaclError
+from dacl.networks.vnet import VNet
 
 
 def pick_device(name: str) -> torch.device:
@@ -52,16 +53,18 @@ def trains_in_bf16(config: Config, device: torch.device) -> bool:
     """As `use_bf16`, for training: never where the CPU's bfloat16 gradients are wrong.
 
     oneDNN (as of torch 2.13) leaves a part of the weight gradient of a 3x3x3 convolution unwritten where the map is two
-    voxels deep, which a patch of depth 32 is at the bottom of the V-Net.
+    voxels deep, as a patch of depth 16 or 32 is in one of the V-Net's stages.
 
     Raises:
         DaclError: bfloat16 was asked for in such a case.
     """
-    wrong = device.type == "cpu" and config.image.dims == 3 and config.image.patch_depth == 32
+    depths = [config.image.patch_depth // 2**stage for stage in range(VNet.stages)]
+    wrong = device.type == "cpu" and config.image.dims == 3 and 2 in depths
     if wrong and config.precision == "bf16":
         raise DaclError(
-            "bfloat16 training on the CPU with image.patch_depth = 32 has wrong gradients (a fault of oneDNN)",
-            "choose --precision fp32, or another image.patch_depth",
+            f"bfloat16 training on the CPU with image.patch_depth = {config.image.patch_depth} has wrong gradients "
+            "(a fault of oneDNN)",
+            "choose --precision fp32, or an image.patch_depth of 48 or more",
         )
     return use_bf16(config.precision, device) and not wrong
 

@@ -18,7 +18,6 @@ from torch import nn
 from dacl.errors import DaclError
 from dacl.methods.base import Method
 from dacl.ranks import ALONE, Ranks
-from dacl.seeding import stream_seed
 from dacl.training.device import pick_device
 
 Answer = TypeVar("Answer")
@@ -145,11 +144,6 @@ def share_running_statistics(ranks: Ranks, method: Method) -> None:
     if ranks.world > 1:
         for buffer in method.networks.buffers():
             dist.broadcast(buffer, src=0)
-
-
-def seed_of(ranks: Ranks, seed: int, step: int) -> int:
-    """Of torch's own stream, which dropout alone consumes: the run's on the first rank, another on every other."""
-    return seed if ranks.rank == 0 else stream_seed(seed, "rank", ranks.rank, step)
 
 
 def average_gradients(ranks: Ranks, parameters: Iterable[nn.Parameter]) -> None:

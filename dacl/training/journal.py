@@ -21,7 +21,7 @@ class Journal:
     Args:
         run_dir: the run's folder.
         tensorboard: write TensorBoard events beside it.
-        purge_step: of a resumed run: TensorBoard forgets what came after.
+        purge_step: the first step that a resumed run writes: TensorBoard forgets what it has from there on.
 
     Raises:
         DaclError: TensorBoard was asked for and is not installed.

@@ -9,7 +9,7 @@ Several ranks walk this loop together, each on its share of the batch; the first
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from dacl.errors import DaclError
 from dacl.methods import METHODS, Batch
 from dacl.methods.base import Moment, Terms
 from dacl.ranks import ALONE, Ranks
-from dacl.training import checkpoint, distributed, silent
+from dacl.training import checkpoint, distributed, silent, streams
 from dacl.training.compiled import compiled_terms, has_fixed_shapes
 from dacl.training.device import device_name, peak_memory_mb, precision_name, trains_in_bf16
 from dacl.training.estimate import estimated_seconds
@@ -101,20 +101,32 @@ class Trainer:
 
     @classmethod
     def resume(
-        cls, run_dir: Path, dataset_root: Path | None = None, ranks: Ranks = ALONE
+        cls,
+        run_dir: Path,
+        dataset_root: Path | None = None,
+        ranks: Ranks = ALONE,
+        machine: Mapping[str, Any] | None = None,
     ) -> "Trainer":
         """Go on from a run's latest.pt.
+
+        Args:
+            run_dir: the run's folder.
+            dataset_root: where its data lies now.
+            ranks: the processes that go on with it together.
+            machine: values of `dacl.config.MACHINE_KEYS` in the place of the run's own.
 
         Raises:
             DaclError: no such run, a damaged checkpoint, a finished run, or data that changed since.
         """
+        if run_dir.is_file():
+            raise DaclError(f"{run_dir} is a file", f"give the run's folder: {run_dir.parent}")
         # A run killed between its first best.pt and its first latest.pt has only the one: it serves as well.
         which = "best" if (run_dir / "best.pt").is_file() else "latest"
         which = "latest" if (run_dir / "latest.pt").is_file() else which
         path = checkpoint.locate(run_dir, which)
         state = checkpoint.load(path)
         with checkpoint.complete(path):
-            config = resolve(state["config"]["preset"], state["config"])
+            config = resolve(state["config"]["preset"], state["config"], machine or {})
             meta, step = checkpoint.read_meta(state), int(state["step"])
         if step >= config.optim.steps:
             raise Finished(
@@ -133,7 +145,7 @@ class Trainer:
         distributed.require_same(self.ranks, **self._facts())
         self._open_folder()
         listener.planned(self.plan())
-        self._seed_torch()
+        streams.begin(self.device, self.ranks, self.config.seed, self.step, self._rng)
         self._clock = (time.perf_counter(), self.step)
         self.method.train()
         while self.step < total:
@@ -324,7 +336,7 @@ class Trainer:
             self.ranks,
             self.run_dir,
             tensorboard=self.config.journal.tensorboard,
-            purge_step=self.step,
+            purge_step=self.step + 1,
         )
         self._watch = Watch(self.config, unlabeled=self.feed.unlabeled is not None)
         if self.step > 0:
@@ -341,9 +353,7 @@ class Trainer:
                 f"the losses are finite at step {self.step}, but {broken[0]} is not: a gradient was NaN or infinite",
                 self._way_out(),
             )
-        rng = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            rng["cuda"] = torch.cuda.get_rng_state(self.device)
+        rng = streams.states(self.device)
         state = {
             "step": self.step,
             "method": self.method.state_dict(),
@@ -361,20 +371,12 @@ class Trainer:
             self.ranks, partial(checkpoint.save, self.run_dir / f"{name}.pt", state)
         )
 
-    def _seed_torch(self) -> None:
-        """Torch's own stream, which dropout alone consumes: from the seed, or where the checkpoint left it."""
-        torch.manual_seed(distributed.seed_of(self.ranks, self.config.seed, self.step))
-        if self._rng is not None:
-            torch.set_rng_state(self._rng["cpu"])
-            if self.device.type == "cuda" and "cuda" in self._rng:
-                torch.cuda.set_rng_state(self._rng["cuda"], self.device)
-
     def _restore(self, state: dict[str, Any]) -> None:
         self.method.load_state_dict(state["method"])
         restore_optimizer(self.optimizer, state["optimizer"])
-        streams = [state["rng"], *state.get("rng_of_others", [])]
-        if self.ranks.rank < len(streams):
-            own = streams[self.ranks.rank]
+        of_ranks = [state["rng"], *state.get("rng_of_others", [])]
+        if self.ranks.rank < len(of_ranks):
+            own = of_ranks[self.ranks.rank]
             self._rng = {name: torch.ByteTensor(stream) for name, stream in own.items()}
         self.step, self.best = state["step"], state["best"]
         self._since_log = [losses.to(self.device) for losses in state["since_log"]]

@@ -68,8 +68,9 @@ def test_what_a_run_prints(train, place):
 
 
 def test_a_warning_is_a_line_of_its_own(train):
-    never = ["--set", "contrast.scales=[2, 4000]", "--set", "journal.log_every=1"]  # no neighbours
-    outcome = train("--steps", 5, "--method", "dacl", *never)
+    never = ["contrast.scales=[2, 4000]", "contrast.bank_size=5000"]  # which will not fill
+    settings = [part for value in [*never, "journal.log_every=1"] for part in ("--set", value)]
+    outcome = train("--steps", 5, "--method", "dacl", *settings)
     assert outcome.code == 0, outcome.err
     (told,) = [line for line in outcome.err.splitlines() if "there was no anchor" in line]
     assert told.startswith(
@@ -181,12 +182,30 @@ def test_stopping_at_once_says_what_is_kept(stopped, run_dacl, monkeypatch):
 @pytest.mark.parametrize(
     "option",
     [["--seed", 1], ["--method", "cps"], ["--steps", 9], ["--set", "seed=1"], ["--out", "other"],
-     ["--preset", "small"], ["--lr", 0.1], ["--device", "cpu"], ["--compile"], ["--tensorboard"],
-     ["--overwrite"]],
+     ["--preset", "small"], ["--lr", 0.1], ["--tensorboard"], ["--overwrite"],
+     ["--device", "cpu", "--lr", 0.1], ["--set", "contrast.tau=0.2", "--set", "cuda_graph=false"]],
 )  # fmt: skip
 def test_resume_takes_no_other_options(run_dacl, finished, option):
     outcome = run_dacl("train", "--resume", finished, *option)
     assert_refused(outcome, "--resume goes on with the run's own configuration", "leave the other")
+
+
+def test_resume_takes_what_the_machine_does(stopped, run_dacl, place):
+    """A run of another machine, or one whose steps cannot be captured, need not begin anew."""
+    latest = place / "run" / "latest.pt"
+    state = checkpoint.load(latest)
+    checkpoint.save(latest, {**state, "config": {**state["config"], "device": "mps"}})
+    assert_refused(run_dacl("train", "--resume", "run"), "device 'mps' was asked for", "--device")
+    outcome = run_dacl(
+        "train", "--resume", "run", "--device", "cpu", "--precision", "bf16", "--set", "cuda_graph=false"
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert (
+        "precision: the run began with fp32 and goes on with bf16; not the same bits" in outcome.err
+    )
+    config = checkpoint.load(latest)["config"]
+    assert [config[key] for key in ("device", "precision", "cuda_graph")] == ["cpu", "bf16", False]
+    assert config["optim"] == state["config"]["optim"]
 
 
 def test_resuming_a_finished_run(run_dacl, finished):
@@ -200,6 +219,11 @@ def test_resuming_what_is_not_there(run_dacl, place):
     assert_refused(run_dacl("train", "--resume", "nowhere"), "no checkpoint nowhere", "run folder")
     (place / "empty").mkdir()
     assert_refused(run_dacl("train", "--resume", "empty"), "empty holds no latest.pt", "a run?")
+
+
+def test_resuming_a_file(finished, run_dacl):
+    outcome = run_dacl("train", "--resume", finished / "latest.pt")
+    assert_refused(outcome, "latest.pt is a file", f"give the run's folder: {finished}")
 
 
 def test_resuming_on_other_data(stopped, run_dacl, place):

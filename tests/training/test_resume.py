@@ -67,7 +67,10 @@ def test_stopped_between_any_two_steps(method, data, alone, tmp_path, no_picture
     tiny.assert_same_run(alone(method), run_dir)
 
 
-NEVER_NEIGHBOURS = {"contrast": {"scales": [2, 4000]}, "journal": {"log_every": 1}}
+NEVER_NEIGHBOURS = {
+    "contrast": {"scales": [2, 4000], "bank_size": 5000},  # which will not fill
+    "journal": {"log_every": 1},
+}
 """No class has 4,000 neighbours, so none gets an anchor, which is told after four records."""
 
 
@@ -76,10 +79,8 @@ def test_warnings_come_once_whenever_a_run_is_interrupted(data, tmp_path, no_pic
     tiny.train(data, tmp_path / "alone", settings)
     warned = [r for r in tiny.without_wall(tmp_path / "alone") if r["kind"] == "warning"]
     expected = [r for r in warned if "no anchor" in r["text"]]
-    assert [r["step"] for r in expected] == [4, 4, 4]
-    assert [name for r in expected for name in tiny.CLASS_NAMES if f"class {name} " in r["text"]] == [
-        "RV", "Myo", "LV",
-    ]  # fmt: skip
+    assert [r["step"] for r in expected] == [4]
+    assert all(f"{name} (" in expected[0]["text"] for name in tiny.CLASS_NAMES)
 
     # stopped before they are due, and after
     run_dir, listener = tmp_path / "stopped", tiny.Quiet()
@@ -94,10 +95,10 @@ def test_warnings_come_once_whenever_a_run_is_interrupted(data, tmp_path, no_pic
     # killed once they are written, but after the last checkpoint of step 3: they are cut, and written again
     run_dir, listener = tmp_path / "killed", tiny.Quiet()
     trainer = Trainer(settings, PreparedDataset.open(data), run_dir)
-    listener.warned = lambda text, step: text.startswith("class LV") and 1 / 0
+    listener.warned = lambda text, step: "no anchor" in text and 1 / 0
     with pytest.raises(ZeroDivisionError):
         trainer.run(listener)
-    assert [r["kind"] for r in tiny.without_wall(run_dir)][-3:] == ["warning"] * 3
+    assert tiny.without_wall(run_dir)[-1]["kind"] == "warning"
     assert checkpoint.load(run_dir / "latest.pt")["step"] == 3
     Trainer.resume(run_dir).run(tiny.Quiet())
     tiny.assert_same_run(tmp_path / "alone", run_dir)

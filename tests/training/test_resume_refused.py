@@ -9,7 +9,7 @@ import torch
 
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
-from dacl.training import checkpoint
+from dacl.training import checkpoint, journal, loop
 from dacl.training.loop import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -60,6 +60,35 @@ def test_a_resumed_run_beats_the_best_so_far_or_leaves_it(stopped, tmp_path):
     summary = Trainer.resume(run_dir).run(tiny.Quiet())
     assert (summary.finished, summary.best) == (True, {"step": 4, "dice": 0.99})
     assert (run_dir / "best.pt").read_bytes() == before
+
+
+def test_the_best_checkpoint_needs_no_readable_latest(stopped, tmp_path):
+    """It is read for the run's last step alone."""
+    run_dir = tmp_path / "run"
+    shutil.copytree(stopped, run_dir)
+    cpu = torch.device("cpu")
+    assert checkpoint.load_trained(run_dir, cpu, "best").run_step == 4
+    latest = run_dir / "latest.pt"
+    latest.write_bytes(latest.read_bytes()[:1000])
+    trained = checkpoint.load_trained(run_dir, cpu, "best")
+    assert trained.run_step == trained.step
+    with pytest.raises(DaclError, match="damaged"):
+        checkpoint.load_trained(run_dir, cpu, "latest")
+
+
+def test_tensorboard_keeps_what_the_journal_keeps(stopped, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(loop, "require_tensorboard", lambda: None)
+    monkeypatch.setattr(
+        journal, "_summary_writer", lambda _folder, purge_step: asked.append(purge_step)
+    )
+    shutil.copytree(stopped, tmp_path / "run")
+    state = checkpoint.load(tmp_path / "run" / "latest.pt")
+    of_journal = state["config"]["journal"] | {"tensorboard": True}
+    config = state["config"] | {"journal": of_journal}
+    checkpoint.save(tmp_path / "run" / "latest.pt", {**state, "config": config})
+    Trainer.resume(tmp_path / "run").run(tiny.Quiet())
+    assert asked == [5], "the records of step 4 stand in metrics.jsonl, and are not written again"
 
 
 @pytest.mark.parametrize(
