@@ -126,8 +126,9 @@ class Trainer:
         path = checkpoint.locate(run_dir, which)
         state = checkpoint.load(path)
         with checkpoint.complete(path):
-            config = resolve(state["config"]["preset"], state["config"], machine or {})
+            config = resolve(state["config"]["preset"], state["config"])
             meta, step = checkpoint.read_meta(state), int(state["step"])
+        config = resolve(config.preset, state["config"], machine or {})
         if step >= config.optim.steps:
             raise Finished(
                 f"{run_dir} is finished: {step} of {config.optim.steps} steps",

@@ -196,6 +196,8 @@ def test_resume_takes_what_the_machine_does(stopped, run_dacl, place):
     state = checkpoint.load(latest)
     checkpoint.save(latest, {**state, "config": {**state["config"], "device": "mps"}})
     assert_refused(run_dacl("train", "--resume", "run"), "device 'mps' was asked for", "--device")
+    unknown = run_dacl("train", "--resume", "run", "--set", "device=gpu")
+    assert_refused(unknown, "configuration key device = 'gpu'", "docs/configuration.md")
     outcome = run_dacl(
         "train", "--resume", "run", "--device", "cpu", "--precision", "bf16", "--set", "cuda_graph=false"
     )  # fmt: skip
