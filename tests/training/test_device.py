@@ -3,6 +3,7 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from dacl.config import resolve
 from dacl.errors import DaclError
@@ -78,6 +79,21 @@ def test_bf16_training_on_the_cpu_avoids_maps_two_voxels_deep(monkeypatch, depth
             device.trains_in_bf16(asked, CPU)
     else:
         assert device.trains_in_bf16(asked, CPU)
+
+
+@pytest.mark.skipif(not device.has_fast_bf16(CPU), reason="another CPU trains in fp32")
+@pytest.mark.parametrize("depth", [1, 3, 4, 5, 6, 8])
+def test_bf16_weight_gradients_of_maps_of_other_depths_are_right(depth):
+    """Where oneDNN leaves them unwritten they are infinite or as memory was before."""
+    convolution = nn.Conv3d(8, 8, 3, padding=1).to(memory_format=torch.channels_last_3d)
+    x = torch.randn(2, 8, depth, 8, 8).contiguous(memory_format=torch.channels_last_3d)
+    gradients = []
+    for bf16 in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            loss = convolution(x).float().square().sum()
+        gradients += torch.autograd.grad(loss, convolution.weight)
+    exact, found = gradients
+    assert (found - exact).norm() < 0.02 * exact.norm()
 
 
 KEEPS = """
