@@ -40,6 +40,18 @@ def flipped(array_XYZ: np.ndarray, axis: int, affine: np.ndarray = LPS):
     return np.flip(array_XYZ, axis), affine @ turn
 
 
+def stack_along(
+    normal: tuple[float, float, float], spacing: tuple[float, float, float] = (1.5, 1.5, 10.0)
+) -> np.ndarray:
+    """The affine of slices across a direction."""
+    z = np.asarray(normal, float) / np.linalg.norm(normal)
+    x = np.cross((0.3, 1, 0.2), z)
+    x /= np.linalg.norm(x)
+    affine = np.eye(4)
+    affine[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1) * spacing
+    return affine
+
+
 def write(folder: Path, n: int = 5, *, unlabeled: int = 1, values=(1, 2), suffix="") -> Path:
     """Write ``images`` c1 to cn and ``labels`` of all but the last few."""
     for i in range(1, n + 1):

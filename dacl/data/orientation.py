@@ -8,6 +8,10 @@ a radiological view, and what ACDC's headers say of themselves.
 import numpy as np
 
 CANONICAL = "LPS"
+THICK = 2.0
+"""From this ratio of slice distance to pixel size on a volume is a stack of slices."""
+OBLIQUE_DEG = 30.0
+"""From this angle on the axis of the body that is nearest to a stack's normal is nearest by chance."""
 _OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
 
 
@@ -26,7 +30,24 @@ def is_canonical(affine: np.ndarray) -> bool:
     """Whether voxels lie in the canonical orientation as they are stored; found without nibabel."""
     cosines = np.asarray(affine)[:3, :3]
     nearest = np.abs(cosines).argmax(axis=0).tolist()
-    return nearest == [0, 1, 2] and (np.sign(cosines.diagonal()) == (-1, -1, 1)).all().item()
+    same = nearest == [0, 1, 2] and (np.sign(cosines.diagonal()) == (-1, -1, 1)).all().item()
+    return same and not is_oblique_stack(affine)
+
+
+def is_oblique_stack(affine: np.ndarray) -> bool:
+    """Whether a volume is a stack of slices that no axis of the body is near to, such as short-axis views of the heart.
+
+    The axis nearest to the normal of the slices differs from patient to patient there. Turned to the nearest axes, the
+    distance between slices would lie within the slices of some and between those of others.
+    """
+    directions = np.asarray(affine)[:3, :3]
+    spacings = np.linalg.norm(directions, axis=0)
+    across = spacings.argmax()
+    thick = THICK * np.delete(spacings, across).max() <= spacings[across]
+    if not (np.isfinite(spacings).all() and spacings.all() and thick):
+        return False
+    towards_nearest = np.abs(directions[:, across]).max() / spacings[across]
+    return bool(towards_nearest < np.cos(np.deg2rad(OBLIQUE_DEG)))
 
 
 def to_canonical(array_XYZ: np.ndarray, codes: str) -> np.ndarray:

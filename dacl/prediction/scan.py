@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dacl.data.case import Case
-from dacl.data.orientation import CANONICAL
+from dacl.data.orientation import CANONICAL, is_oblique_stack
 from dacl.data.readers import CaseSource, Finding
 from dacl.data.readers.scan import read_scan
 from dacl.errors import DaclError
@@ -66,6 +66,11 @@ def _orientation(case: Case, model: Model) -> list[str]:
     if not model.turns:
         return [
             "the orientation of the training volumes is unknown: the scan was taken as it is stored"
+        ]
+    if not case.orientation and is_oblique_stack(case.affine):
+        return [
+            "its slices are oblique to every axis of the body: the scan was taken as it is stored, "
+            f"as if that were {CANONICAL}"
         ]
     if not case.orientation:
         return [

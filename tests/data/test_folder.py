@@ -6,7 +6,19 @@ import sys
 import nibabel
 import numpy as np
 import pytest
-from made_folders import LPS, SHAPE_XYZ, discover, flipped, image, mask, problems, run, save, write
+from made_folders import (
+    LPS,
+    SHAPE_XYZ,
+    discover,
+    flipped,
+    image,
+    mask,
+    problems,
+    run,
+    save,
+    stack_along,
+    write,
+)
 
 from dacl.data.prepare import BadCases
 from dacl.data.prepared import PreparedDataset
@@ -235,6 +247,24 @@ def test_image_and_mask_that_lie_otherwise_are_the_same_anatomy(raw, tmp_path):
     np.testing.assert_array_equal(one.read_label("c2"), two.read_label("c2"))
     assert one.info("c2").spacing_mm == two.info("c2").spacing_mm
     assert two.read_geometry("c2").orientation == "SRP"
+
+
+def test_stacks_that_no_axis_of_the_body_is_near_to_keep_their_slices(raw, tmp_path):
+    """The axis nearest to a short axis of the heart is another one in every patient."""
+    oblique = {"c1": (-0.60, 0.51, -0.62), "c2": (-0.62, 0.60, 0.51), "c3": (0.51, 0.62, -0.60)}
+    for i, (case, normal) in enumerate(oblique.items()):
+        for kind, array in (("images", image(i)), ("labels", mask(1, 2))):
+            save(raw / f"{kind}/{case}.nii.gz", array, stack_along(normal))
+    report = run(raw, tmp_path / "out")
+    assert any("oblique to every axis" in n and "3 cases" in n for n in report.notes)
+    dataset = PreparedDataset.open(tmp_path / "out")
+    for i, case in enumerate(oblique):
+        held = dataset.read_image(case)[0]
+        assert held.shape == image(i).T.shape
+        assert np.corrcoef(held.ravel(), image(i).T.ravel())[0, 1] > 0.99
+        np.testing.assert_array_equal(dataset.read_label(case), mask(1, 2).T)
+        assert dataset.info(case).spacing_mm == pytest.approx((10.0, 1.5, 1.5))
+        assert dataset.read_geometry(case).orientation == ""
 
 
 def test_files_that_say_nothing_of_their_place_are_said_so(raw, tmp_path):

@@ -2,6 +2,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+from made_folders import stack_along
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
 from dacl.data.orientation import (
@@ -9,6 +10,7 @@ from dacl.data.orientation import (
     axis_order,
     canonical_affine,
     from_canonical,
+    is_oblique_stack,
     to_canonical,
 )
 
@@ -75,11 +77,32 @@ def test_oblique_scans_go_to_the_nearest_axis():
     assert axis_codes(affine) == "LPS"
 
 
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize(
+    ("normal", "spacing", "oblique"),
+    [
+        ((-0.60, 0.51, -0.62), (1.5, 1.5, 10.0), True),  # a short axis of the heart
+        ((-0.60, 0.51, -0.62), (1.5, 1.5, 2.9), False),  # too thin to be a stack
+        ((0, np.sin(np.deg2rad(29)), np.cos(np.deg2rad(29))), (1.5, 1.5, 10.0), False),
+        ((0, np.sin(np.deg2rad(31)), np.cos(np.deg2rad(31))), (1.5, 1.5, 10.0), True),
+        ((1, 0, 0), (0.5, 0.5, 4.0), False),  # sagittal slices
+        ((0.1, -0.2, 1), (0.7, 0.7, 5.0), False),
+    ],
+)
+def test_stacks_that_no_axis_is_near_to(order, normal, spacing, oblique):
+    """Whichever voxel axis goes from slice to slice."""
+    affine = stack_along(normal, spacing)
+    affine[:3, :3] = affine[:3, order]
+    assert is_oblique_stack(affine) is oblique
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_no_directions_no_codes(value):
     affine = np.eye(4)
     affine[0, 0] = value
     assert axis_codes(affine) == ""
+    assert not is_oblique_stack(affine)
+    assert not is_oblique_stack(np.zeros((4, 4)))
     array_XYZ = np.arange(6).reshape(1, 2, 3)
     assert to_canonical(array_XYZ, "") is array_XYZ
     assert from_canonical(array_XYZ, "") is array_XYZ

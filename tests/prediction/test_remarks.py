@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import made_scans as made
+import nibabel
 import numpy as np
 import pytest
+from made_folders import stack_along
 
 from dacl import Predictor
 
@@ -60,6 +62,11 @@ def test_orientation(tmp_path: Path) -> None:
     unplaced = made.write_scan(tmp_path / "unplaced.nii.gz", placed=False)
     (found,) = warnings(tmp_path, unplaced)
     assert "neither sform nor qform" in found
+    oblique = made.write_scan(tmp_path / "oblique.nii.gz")
+    affine = stack_along((-0.60, 0.51, -0.62), made.SPACING_MM[::-1])
+    nibabel.save(nibabel.Nifti1Image(nibabel.load(oblique).dataobj, affine), oblique)
+    (found,) = warnings(tmp_path, oblique)
+    assert "oblique to every axis of the body: the scan was taken as it is stored" in found
     placed = made.write_scan(tmp_path / "placed.nii.gz", codes="RAS")
     (found,) = warnings(tmp_path, placed, orientation="")
     assert "orientation of the training volumes is unknown" in found

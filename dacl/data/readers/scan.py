@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from dacl.data.case import Case, SpacingMm
-from dacl.data.orientation import axis_codes, axis_order, canonical_affine, to_canonical
+from dacl.data.orientation import (
+    axis_codes,
+    axis_order,
+    canonical_affine,
+    is_oblique_stack,
+    to_canonical,
+)
 from dacl.data.readers import CaseSource, Finding, relative, voxel_findings
 from dacl.data.readers.nifti import Unreadable, Volume, load
 from dacl.data.slabs import converted, slabs, spooled
@@ -17,6 +23,7 @@ _AT_ONCE = 2**20
 _UNPLACED = (
     "the header says nothing of the orientation: volumes are taken as they lie in their files"
 )
+_OBLIQUE = "a stack of slices oblique to every axis of the body: volumes are taken as they lie in their files"
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ def read_scan(
         source: a file per channel, and one or no mask.
         n_classes: N, background included.
         label_values: what the values in the mask mean; None: they are the class indices.
-        turn: to the canonical orientation; otherwise voxels stay as they lie in the files.
+        turn: to the canonical orientation; otherwise, and in oblique stacks, voxels stay as they lie in the files.
         reading: what the case remembers of its reader's options.
         empty_mask: whether a mask of background alone is a sound one.
     """
@@ -76,7 +83,7 @@ def read_scan(
         )
         fix = "write the true spacing into both"
         findings.append(_finding(source, source.images[0], problem, fix))
-    elif turn and first.volume.placed and not first.codes:
+    elif turn and first.volume.placed and not (first.codes or first.oblique):
         problem = "the affine is singular or not finite: it has no three directions"
         fix = "write sform or qform into the header again"
         findings.append(_finding(source, source.images[0], problem, fix))
@@ -89,6 +96,7 @@ def read_scan(
     if findings and others:
         return None, findings
     remarks = [_UNPLACED] if turn and not first.volume.placed else []
+    remarks += [_OBLIQUE] if first.oblique else []
     label_ZHW = None
     for path in source.labels:
         label = _Grid(volumes[path], turn and first.volume.placed)
@@ -131,7 +139,9 @@ class _Grid:
 
     def __init__(self, volume: Volume, turn: bool) -> None:
         self.volume = volume
-        self.codes = axis_codes(volume.affine) if turn and volume.placed else ""
+        turn = turn and volume.placed
+        self.oblique = turn and is_oblique_stack(volume.affine)
+        self.codes = axis_codes(volume.affine) if turn and not self.oblique else ""
         axes = axis_order(self.codes)
         self.affine = canonical_affine(volume.affine, self.codes, volume.raw_XYZ.shape)
         x, y, z = (volume.raw_XYZ.shape[axis] for axis in axes)
