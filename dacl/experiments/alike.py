@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dacl.config import complete
 from dacl.errors import DaclError
 from dacl.experiments.ablation import ALL_LABELED
 from dacl.experiments.measured import RowResult
@@ -81,7 +82,7 @@ def _other_recipes(there: Mapping[str, RowResult]) -> list[str]:
     for row, result in there.items():
         own = flat(result.row.settings)
         for seed, run in result.runs.items():
-            for key, value in (run.recipe or {}).items():
+            for key, value in (complete(run.recipe) if run.recipe else {}).items():
                 if key in own:
                     if value != own[key]:
                         found[f"row {row}, seed {seed} has {key} = {value}, not {own[key]}"] = None

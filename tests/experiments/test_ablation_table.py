@@ -246,6 +246,7 @@ def test_all_labelled_has_its_own_labels_and_nobody_else_has():
         ({"config_hash": "0" * 64}, "config_hash in row II"),
         ({"seed": 7}, "row II, seed 0 holds a run of seed 7"),
         ({"recipe": {"optim.lr": 0.5}}, "optim.lr: 0.01 in row I, 0.5 in row II"),
+        ({"recipe": {"image.mirror": False}}, "image.mirror: True in row I, False in row II"),
         ({"recipe": {"contrast.sampling": "density"}}, "contrast.sampling = density, not random"),
     ],
 )
