@@ -164,6 +164,31 @@ def test_pairs_are_the_seeds_that_both_rows_have_and_missing_cells_have_names():
     )
 
 
+def test_a_patient_undefined_in_one_run_is_left_out_of_the_differences_alone():
+    # p1 has no foreground: one run of II predicts none either, the others a spurious voxel
+    results = three_rows()
+    empty = dict(results[1].runs[0].dice_by_patient)
+    del empty["p1"]
+    run = dataclasses.replace(results[1].runs[0], dice_by_patient=empty)
+    results[1] = dataclasses.replace(results[1], runs={**results[1].runs, 0: run})
+    found = ablation_table(results)
+    above = found.measured[1].above
+    assert (above.difference.patients, above.undefined) == (3, 1)
+    assert above.difference.mean == pytest.approx(0.02)
+    assert found.measured[2].reference.difference.patients == 4
+    for name in ("II to I", "III to II"):
+        assert (
+            f"1 patient left out of {name}, undefined in a run of either: the difference is over the others"
+            in found.table.notes
+        )
+    assert not any("left out of III to I," in note for note in found.table.notes)
+    assert found.json()["rows"][1]["difference_to_row_above"]["undefined_patients"] == 1
+
+    none = dataclasses.replace(run, dice_by_patient={})
+    results[1] = dataclasses.replace(results[1], runs={**results[1].runs, 0: none})
+    assert cell(ablation_table(results), "II", "to I") is None
+
+
 def test_seeds_needed_come_from_the_spread_of_the_difference():
     found = ablation_table(three_rows())
     # III - II by seed +4, -4, 0: standard deviation 4
