@@ -22,7 +22,9 @@ from dacl.experiments.paired import paired_difference
 
 ROWS = {row.key: row for row in components(upper_bound=True)}
 # Seeds x patients. II is 0.02 above I for every patient and seed; III is above II for one seed and below for the other.
-I_SP = np.array([[0.5, 0.6, 0.7, 0.8], [0.52, 0.62, 0.72, 0.82], [0.54, 0.64, 0.74, 0.84]])
+I_SP = np.tile(
+    np.array([[0.5, 0.6, 0.7, 0.8], [0.52, 0.62, 0.72, 0.82], [0.54, 0.64, 0.74, 0.84]]), 2
+)
 II_SP = I_SP + 0.02
 III_SP = II_SP + np.array([[0.04], [-0.04], [0.0]])
 
@@ -53,12 +55,12 @@ def edited(result: RowResult, of: int, /, **changes) -> RowResult:
 
 def test_means_and_the_two_spreads():
     found = ablation_table(three_rows())
-    # I: seeds 0.65, 0.67, 0.69; patients, seeds averaged: 0.52, 0.62, 0.72, 0.82
+    # I: seeds 0.65, 0.67, 0.69; patients, seeds averaged: 0.52, 0.62, 0.72, 0.82, each twice
     assert cell(found, "I", "Dice %") == "67.00"
     assert cell(found, "I", "sd over seeds") == "2.00"
     assert (
         cell(found, "I", "sd over patients")
-        == f"{100 * np.std([0.52, 0.62, 0.72, 0.82], ddof=1):.2f}"
+        == f"{100 * np.std([0.52, 0.62, 0.72, 0.82] * 2, ddof=1):.2f}"
     )
     # made up as 10 (1 - Dice)
     assert cell(found, "II", "ASD vox") == "3.10"
@@ -79,7 +81,7 @@ def test_differences_to_the_row_above_and_to_cps():
 def test_nothing_is_claimed_where_the_interval_holds_zero():
     notes = ablation_table(three_rows()).table.notes
     assert (
-        "II: above I by 2.00 points of Dice, in 3 of 3 seeds, better for 4 of 4 patients" in notes
+        "II: above I by 2.00 points of Dice, in 3 of 3 seeds, better for 8 of 8 patients" in notes
     )
     [line] = [note for note in notes if note.startswith("III: ")]
     assert "nothing may be claimed against II: the interval includes zero" in line
@@ -108,6 +110,19 @@ def test_seeds_that_agree_in_sign_alone_are_no_claim():
     of_json = found.json()["rows"][1]["difference_to_row_above"]
     assert of_json["ci95_over_seeds"] == pytest.approx([-0.03572, 0.09572], abs=1e-5)
     assert of_json["excludes_zero"] is False
+
+
+def test_five_patients_claim_nothing():
+    found = ablation_table(
+        [made_results.row(ROWS[k], x[:, :5]) for k, x in (("I", I_SP), ("II", II_SP))]
+    )
+    assert cell(found, "II", "to I") == "+2.00 [+2.00, +2.00]"
+    notes = found.table.notes
+    assert "II: nothing may be claimed against I: 5 patients and not 6" in notes
+    assert any("from at least 3 seeds and 6 patients" in note for note in notes)
+    few = "few patients make the intervals too narrow: from 5 they cover the truth in at most 93.8 % of cases"
+    assert few in notes
+    assert few not in ablation_table(three_rows()).table.notes
 
 
 def test_two_seeds_claim_nothing():
@@ -173,9 +188,9 @@ def test_a_patient_undefined_in_one_run_is_left_out_of_the_differences_alone():
     results[1] = dataclasses.replace(results[1], runs={**results[1].runs, 0: run})
     found = ablation_table(results)
     above = found.measured[1].above
-    assert (above.difference.patients, above.undefined) == (3, 1)
+    assert (above.difference.patients, above.undefined) == (7, 1)
     assert above.difference.mean == pytest.approx(0.02)
-    assert found.measured[2].reference.difference.patients == 4
+    assert found.measured[2].reference.difference.patients == 8
     for name in ("II to I", "III to II"):
         assert (
             f"1 patient left out of {name}, undefined in a run of either: the difference is over the others"
@@ -203,7 +218,7 @@ def test_seeds_needed_come_from_the_spread_of_the_difference():
 
 
 def test_the_width_that_patients_leave_stands_beside_the_seeds_needed():
-    apart = I_SP + np.array([0.0, 0.02, 0.04, 0.10])
+    apart = I_SP + np.tile([0.0, 0.02, 0.04, 0.10], 2)
     found = ablation_table([made_results.row(ROWS["I"], I_SP), made_results.row(ROWS["II"], apart)])
     low, high = found.measured[1].above.difference.ci95_over_patients
     [line] = [note for note in found.table.notes if note.startswith("II to I: ")]
@@ -211,7 +226,7 @@ def test_the_width_that_patients_leave_stands_beside_the_seeds_needed():
     assert line.endswith(f"; half width not below about {50 * (high - low):.2f}")
     assert high - low > 0.02
     [head] = [note for note in found.table.notes if note.startswith("seeds needed")]
-    assert "* needs 3 seeds and the interval over patients and seeds too" in head
+    assert "* needs 3 seeds, 6 patients and the interval over patients and seeds too" in head
 
 
 def test_without_a_row_above_the_seeds_needed_are_those_against_cps():
