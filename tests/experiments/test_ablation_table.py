@@ -265,6 +265,20 @@ def test_the_rows_of_without_are_held_against_the_full_method():
     assert "without-w: below VI-anchors by 3.00 points" in " ".join(found.table.notes)
 
 
+def test_rows_without_a_bank_need_not_seek_neighbours_in_it():
+    config = made_results.base(contrast={"density_from": "bank"})
+    results = [
+        made_results.row(ROWS[key], dice, config=config)
+        for key, dice in (("III", III_SP), ("IV", II_SP), ("V", I_SP))
+    ]
+    sources = [x.runs[0].recipe["contrast.density_from"] for x in results]
+    assert sources == ["batch", "batch", "bank"]
+    assert len(ablation_table(results).table.rows) == 3
+    results[2] = edited(results[2], 0, recipe={"contrast.density_from": "batch"})
+    with pytest.raises(DaclError, match=r"contrast\.density_from: batch in row V, bank in row V"):
+        ablation_table(results)
+
+
 def test_all_labelled_has_its_own_labels_and_nobody_else_has():
     rows = [*three_rows(), made_results.row(ROWS[ALL_LABELED], III_SP + 0.1)]
     found = ablation_table(rows)
