@@ -92,6 +92,10 @@ class Watch:
         try:
             states = self._queue.states({each.ticket.job for each in self.cells})
         except Unreachable:  # the jobs need no answer
+            for each in self.cells:
+                each.ended_at = (
+                    None  # a job may have come back since: two answers in a row make an end
+                )
             return
         for each in self.cells:
             each.state = states.get(each.ticket.job)
