@@ -51,20 +51,20 @@ def interval_lines(rows: Sequence[Measured]) -> list[str]:
     counts = sorted(set(comparisons.values()))
     if counts[-1] == 1:
         return [
-            "[ ]: 95 % bootstrap interval of the difference, of one seed and so over patients alone: it says nothing "
-            "about other seeds",
+            "in brackets: 95 % bootstrap interval of the difference, of one seed and so over patients alone: it says "
+            "nothing about other seeds",
             *few_patients,
         ]
     alone = [name for name, n in comparisons.items() if n == 1]
     lines = [
-        f"[ ]{' of several seeds' if alone else ''}: 95 % bootstrap interval of the difference, patients and seeds "
-        f"both drawn anew (crossed), frames of a patient averaged first; {SIGN}: it excludes zero, as does the 95 % t "
-        f"interval over the seeds' differences, from at least {LEAST_SEEDS} seeds and {LEAST_PATIENTS} patients. No "
-        "correction for the number of comparisons"
+        f"in brackets{', of several seeds' if alone else ''}: 95 % bootstrap interval of the difference, patients and "
+        f"seeds both drawn anew (crossed), frames of a patient averaged first; {SIGN}: it excludes zero, as does the "
+        f"95 % t interval over the seeds' differences, from at least {LEAST_SEEDS} seeds and {LEAST_PATIENTS} patients. "
+        "No correction for the number of comparisons"
     ]
     if alone:
         lines.append(
-            f"[ ] of one seed ({', '.join(alone)}): over patients alone, it says nothing about other seeds"
+            f"in brackets, of one seed ({', '.join(alone)}): over patients alone, it says nothing about other seeds"
         )
     few = [
         f"{100 * coverage_bound(n):.3g} % from {n} seeds" for n in counts if 1 < n < ENOUGH_SEEDS

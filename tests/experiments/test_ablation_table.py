@@ -100,7 +100,7 @@ def test_seeds_that_agree_in_sign_alone_are_no_claim():
         "II: nothing may be claimed against I: the t interval over seeds includes zero, [-3.57, +9.57]"
         in found.table.notes
     )
-    [line] = [note for note in found.table.notes if note.startswith("[ ]")]
+    [line] = [note for note in found.table.notes if note.startswith("in brackets:")]
     assert "*: it excludes zero, as does the 95 % t interval" in line
     of_csv = list(csv.DictReader(io.StringIO(found.csv())))[1]
     assert float(of_csv["to_above_dice_points_ci95_over_seeds_low"]) == pytest.approx(
@@ -152,11 +152,13 @@ def test_what_is_said_of_seeds_drawn_anew_leaves_out_comparisons_of_one_seed():
     results[2] = made_results.row(ROWS["III"], III_SP[:1], seeds=(0,))
     notes = ablation_table(results).table.notes
     assert (
-        "[ ] of one seed (III to II, III to I): over patients alone, it says nothing about other seeds"
+        "in brackets, of one seed (III to II, III to I): over patients alone, it says nothing about other seeds"
         in notes
     )
-    assert any(note.startswith("[ ] of several seeds: ") for note in notes)
-    assert not any(note.startswith("[ ] of") for note in ablation_table(three_rows()).table.notes)
+    assert any(note.startswith("in brackets, of several seeds: ") for note in notes)
+    alike = ablation_table(three_rows()).table
+    assert not any(note.startswith("in brackets,") for note in alike.notes)
+    assert "- [ ]" not in alike.markdown()  # GitHub would make it a checkbox
 
 
 def test_pairs_are_the_seeds_that_both_rows_have_and_missing_cells_have_names():
