@@ -270,6 +270,11 @@ UNUSED_KEYS: dict[int, tuple[str, ...]] = {
 }  # fmt: skip
 """Keys that 2D and 3D runs do not read. `dims` itself tells the one from the other where it is 3."""
 
+UNSAID: dict[str, Any] = {
+    "labeled_order": "split", "labeled_cases": [], "image.dims": 2, "image.mirror": True,
+}  # fmt: skip
+"""Keys that `recipe` leaves out at these values, so that hashes of runs from before the keys stay what they were."""
+
 SECTIONS: dict[str, list[str]] = {
     name: list(field.annotation.model_fields)
     for name, field in Config.model_fields.items()
@@ -365,14 +370,17 @@ def recipe(config: Config) -> dict[str, Any]:
         for key, section in values.items()
         for leaf, value in (section if isinstance(section, dict) else {"": section}).items()
     }
-    unused = [*UNUSED_KEYS[config.image.dims]]
-    if not config.labeled_cases:
-        unused.append("labeled_cases")
-    if config.image.mirror:
-        unused.append("image.mirror")
-    if config.labeled_order == "split":
-        unused.append("labeled_order")
-    return {key: value for key, value in keyed.items() if key not in unused}
+    unused = UNUSED_KEYS[config.image.dims]
+    return {
+        key: value
+        for key, value in keyed.items()
+        if key not in unused and not (key in UNSAID and value == UNSAID[key])
+    }
+
+
+def complete(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe with what it leaves unsaid, to compare runs by; a key still absent is one the run did not read."""
+    return {**UNSAID, **recipe}
 
 
 def config_hash(config: Config) -> str:

@@ -3,6 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+TEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    | {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+    | {character: f"${character}$" for character in "<>|"}
+)
+"""Characters that LaTeX reads as commands, or that its default fonts print as others (`<` as an inverted !)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
@@ -53,8 +61,4 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _tex(text: str) -> str:
-    for character in "&%$#_{}":
-        text = text.replace(character, "\\" + character)
-    for character, command in {"±": r"\pm", "↑": r"\uparrow", "↓": r"\downarrow"}.items():
-        text = text.replace(character, f"${command}$")
-    return text
+    return text.translate(TEX)

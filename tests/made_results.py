@@ -11,7 +11,7 @@ from dacl.config import Config, config_hash, recipe, resolve
 from dacl.experiments.ablation import ALL_LABELED, Row
 from dacl.experiments.measured import RowResult, RunResult
 
-PATIENTS = ("p1", "p2", "p3", "p4")
+PATIENTS = tuple(f"p{n}" for n in range(1, 9))
 JUDGED = {"supervised": ("a",), "cps": ("a", "b", "mean"), "dacl": ("a", "b", "mean")}
 
 
@@ -71,7 +71,7 @@ def row(
         of_cell = row.config(
             config or base(), seed, patients=70 if row.key == ALL_LABELED else None
         )
-        runs[seed] = run(of_cell, dict(zip(PATIENTS, map(float, dice_P), strict=True)), **options)
+        runs[seed] = run(of_cell, dict(zip(PATIENTS, map(float, dice_P), strict=False)), **options)
     return RowResult(row=row, runs=runs, missing=missing or {})
 
 

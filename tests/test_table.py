@@ -21,9 +21,17 @@ def test_latex_escapes_what_latex_would_read():
     assert r"\caption{Dice \& co.}" in lines
     assert r"\begin{tabular}{lr}" in lines
     assert r"run\_id & Silhouette $\uparrow$ \\" in lines
-    assert r"a|b & 0.1 $\pm$ 0.2 \\" in lines
+    assert r"a$|$b & 0.1 $\pm$ 0.2 \\" in lines
     assert r"c & - \\" in lines
     assert r"\par\smallskip\footnotesize 50 \% of them." in lines
+
+
+def test_latex_prints_the_characters_that_it_has_other_uses_for():
+    table = Table(title=r"a\b ~ c^2", columns=("x < y > z",), rows=(("{#_%}",),))
+    lines = table.latex().splitlines()
+    assert r"\caption{a\textbackslash{}b \textasciitilde{} c\textasciicircum{}2}" in lines
+    assert r"x $<$ y $>$ z \\" in lines
+    assert r"\{\#\_\%\} \\" in lines
 
 
 def test_without_notes_there_is_no_small_print():

@@ -4,7 +4,13 @@ from collections.abc import Callable, Sequence
 
 from dacl.experiments.ablation import ANCHORS
 from dacl.experiments.measured import Comparison, Measured
-from dacl.experiments.paired import LEAST_SEEDS, Difference, coverage_bound, off_zero
+from dacl.experiments.paired import (
+    LEAST_PATIENTS,
+    LEAST_SEEDS,
+    Difference,
+    coverage_bound,
+    off_zero,
+)
 from dacl.experiments.power import DIFFERENCES, MOST, PowerStatement, power_statement
 
 SIGN = "*"
@@ -32,30 +38,33 @@ def difference_cell(found: Comparison | None, runs: int) -> str | None:
 
 def interval_lines(rows: Sequence[Measured]) -> list[str]:
     """What the numbers in brackets are, and what they are not."""
-    comparisons = {
-        f"{row.key} to {x.to}": len(x.seeds)
+    found = {
+        f"{row.key} to {x.to}": x
         for row in rows
         for x in (row.above, row.reference)
         if x is not None
     }
-    if not comparisons:
+    if not found:
         return []
+    comparisons = {name: len(x.seeds) for name, x in found.items()}
+    few_patients = few_patients_lines([x.difference.patients for x in found.values()])
     counts = sorted(set(comparisons.values()))
     if counts[-1] == 1:
         return [
-            "[ ]: 95 % bootstrap interval of the difference, of one seed and so over patients alone: it says nothing "
-            "about other seeds"
+            "in brackets: 95 % bootstrap interval of the difference, of one seed and so over patients alone: it says "
+            "nothing about other seeds",
+            *few_patients,
         ]
     alone = [name for name, n in comparisons.items() if n == 1]
     lines = [
-        f"[ ]{' of several seeds' if alone else ''}: 95 % bootstrap interval of the difference, patients and seeds "
-        f"both drawn anew (crossed), frames of a patient averaged first; {SIGN}: it excludes zero, as does the 95 % t "
-        f"interval over the seeds' differences, from at least {LEAST_SEEDS} seeds. No correction for the number of "
-        "comparisons"
+        f"in brackets{', of several seeds' if alone else ''}: 95 % bootstrap interval of the difference, patients and "
+        f"seeds both drawn anew (crossed), frames of a patient averaged first; {SIGN}: it excludes zero, as does the "
+        f"95 % t interval over the seeds' differences, from at least {LEAST_SEEDS} seeds and {LEAST_PATIENTS} patients. "
+        "No correction for the number of comparisons"
     ]
     if alone:
         lines.append(
-            f"[ ] of one seed ({', '.join(alone)}): over patients alone, it says nothing about other seeds"
+            f"in brackets, of one seed ({', '.join(alone)}): over patients alone, it says nothing about other seeds"
         )
     few = [
         f"{100 * coverage_bound(n):.3g} % from {n} seeds" for n in counts if 1 < n < ENOUGH_SEEDS
@@ -65,7 +74,20 @@ def interval_lines(rows: Sequence[Measured]) -> list[str]:
             "few seeds make the interval too narrow: where seeds are the larger spread it covers the truth not in 95 % "
             f"of cases but in at most {', '.join(few)}; a claim from so few waits for more seeds to confirm it"
         )
-    return lines
+    return [*lines, *few_patients]
+
+
+def few_patients_lines(counts: Sequence[int]) -> list[str]:
+    """What intervals over so many patients are worth, at the least of them; nothing from enough."""
+    least = min(counts, default=LEAST_PATIENTS)
+    if least == 1:
+        return ["one patient: there is no other to draw, and the intervals have no width on its account"]  # fmt: skip
+    if least < LEAST_PATIENTS:
+        return [
+            f"few patients make the intervals too narrow: from {least} they cover the truth in at most "
+            f"{100 * coverage_bound(least):.3g} % of cases"
+        ]
+    return []
 
 
 def claims(rows: Sequence[Measured]) -> list[str]:
@@ -95,6 +117,8 @@ def _claim(found: Comparison) -> str:
 def why_no_claim(difference: Difference, shown: Callable[[float], str] = points) -> str | None:
     """None where it may be claimed; `shown` writes a bound of an interval."""
     n, over_seeds = len(difference.by_seed), difference.ci95_over_seeds
+    if difference.patients < LEAST_PATIENTS:
+        return f"{difference.patients} patient{'' if difference.patients == 1 else 's'} and not {LEAST_PATIENTS}"
     if over_seeds is None:
         return "one seed"
     if n < LEAST_SEEDS:
@@ -140,8 +164,9 @@ def power_lines(rows: Sequence[Measured]) -> list[str]:
     return [
         f"seeds needed to resolve {sizes} points of Dice on these patients (paired t test over seeds, two-sided 5 %, "
         "power 80 %), at the sd over seeds of the difference that was seen and then at both ends of its 95 % interval; "
-        f"{SIGN} needs {LEAST_SEEDS} seeds and the interval over patients and seeds too, whose half width no number of "
-        "seeds brings below what ends each line (points: that of the interval over these patients, seeds averaged)",
+        f"{SIGN} needs {LEAST_SEEDS} seeds, {LEAST_PATIENTS} patients and the interval over patients and seeds too, "
+        "whose half width no number of seeds brings below what ends each line (points: that of the interval over these "
+        "patients, seeds averaged)",
         *lines,
     ]
 

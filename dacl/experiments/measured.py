@@ -48,6 +48,8 @@ class Comparison:
     """Key of the other row."""
     seeds: tuple[int, ...]
     difference: Difference
+    undefined: int = 0
+    """Patients left out because a run of either row has no value of them: no class there, neither true nor found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +151,6 @@ def measure(
         results: in the order of the table.
         network: the network judged.
         reference: key of a row; a table without it has no such differences.
-
-    Raises:
-        DaclError: two runs of one seed do not hold the same patients.
     """
     there = {result.row.key: result for result in results if result.runs}
     return tuple(
@@ -166,11 +165,20 @@ def measure(
 
 
 def _compare(first: RowResult, second: RowResult | None) -> Comparison | None:
-    """None without another row or a common seed."""
+    """None without another row, a common seed, or a patient with a value in every run of both."""
     if second is None or second is first:
         return None
     seeds = sorted(first.runs.keys() & second.runs.keys())
     if not seeds:
         return None
-    sides = ([result.runs[seed].dice_by_patient for seed in seeds] for result in (first, second))
-    return Comparison(to=second.row.key, seeds=tuple(seeds), difference=paired_difference(*sides))
+    sides = [[result.runs[seed].dice_by_patient for seed in seeds] for result in (first, second)]
+    held = [run.keys() for side in sides for run in side]
+    shared = set(held[0]).intersection(*held)
+    if not shared:
+        return None
+    return Comparison(
+        to=second.row.key,
+        seeds=tuple(seeds),
+        difference=paired_difference(*([{p: run[p] for p in shared} for run in x] for x in sides)),
+        undefined=len(set().union(*held)) - len(shared),
+    )

@@ -21,6 +21,8 @@ RESAMPLES = 10_000
 SEED = 0
 LEAST_SEEDS = 3
 """A difference seen with fewer seeds excludes nothing."""
+LEAST_PATIENTS = 6
+"""From fewer, p cannot fall below 0.05 and the interval cannot cover 95 %: nothing is claimed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,9 @@ class Difference:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether `ci95_over_patients_and_seeds` and `ci95_over_seeds`, of `LEAST_SEEDS` or more, both lie off 0.
+        """Whether `ci95_over_patients_and_seeds` and `ci95_over_seeds` both lie off 0, and may be claimed to.
+
+        That takes `LEAST_SEEDS` and `LEAST_PATIENTS` or more.
 
         The bootstrap alone is too narrow for few seeds where they are the larger spread, and the t interval knows
         nothing of other patients.
@@ -70,6 +74,7 @@ class Difference:
         return (
             over_seeds is not None
             and len(self.by_seed) >= LEAST_SEEDS
+            and self.patients >= LEAST_PATIENTS
             and off_zero(over_seeds)
             and off_zero(self.ci95_over_patients_and_seeds)
         )

@@ -106,6 +106,7 @@ def _difference_json(found: Comparison | None) -> dict[str, Any] | None:
         "to": found.to,
         "seeds": list(found.seeds),
         **asdict(difference),
+        "undefined_patients": found.undefined,
         "std_over_seeds": difference.std_over_seeds,
         "ci95_over_seeds": difference.ci95_over_seeds,
         "excludes_zero": difference.excludes_zero,

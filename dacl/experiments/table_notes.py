@@ -38,6 +38,7 @@ def protocol_notes(
     if unknown:
         who = "of every run" if len(unknown) == _n_runs(results) else ", ".join(unknown)
         lines.append(f"configuration not recorded and not compared: {who}")
+    lines += _left_out(rows)
     if any(_departs(row, x, rows) for row in rows for x in (row.above, row.reference)):
         lines.append(
             "undefined masks leave patients or classes out of the means: a difference here is that of the patients "
@@ -106,6 +107,21 @@ def run_notes(results: Sequence[RowResult]) -> list[str]:
                     cells.setdefault(note, []).append(f"{result.row.key} seed {seed}")
     n = _n_runs(results)
     return [note if len(who) == n else f"{note}: {', '.join(who)}" for note, who in cells.items()]
+
+
+def _left_out(rows: Sequence[Measured]) -> list[str]:
+    """Patients that a difference is not of, as lines without repetition."""
+    found = {
+        f"{row.key} to {x.to}": x.undefined
+        for row in rows
+        for x in (row.above, row.reference)
+        if x is not None and x.undefined
+    }
+    return [
+        f"{n} patient{'' if n == 1 else 's'} left out of {name}, undefined in a run of either: the difference is over "
+        "the others"
+        for name, n in found.items()
+    ]
 
 
 def _n_runs(results: Sequence[RowResult]) -> int:

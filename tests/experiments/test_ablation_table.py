@@ -22,7 +22,9 @@ from dacl.experiments.paired import paired_difference
 
 ROWS = {row.key: row for row in components(upper_bound=True)}
 # Seeds x patients. II is 0.02 above I for every patient and seed; III is above II for one seed and below for the other.
-I_SP = np.array([[0.5, 0.6, 0.7, 0.8], [0.52, 0.62, 0.72, 0.82], [0.54, 0.64, 0.74, 0.84]])
+I_SP = np.tile(
+    np.array([[0.5, 0.6, 0.7, 0.8], [0.52, 0.62, 0.72, 0.82], [0.54, 0.64, 0.74, 0.84]]), 2
+)
 II_SP = I_SP + 0.02
 III_SP = II_SP + np.array([[0.04], [-0.04], [0.0]])
 
@@ -53,12 +55,12 @@ def edited(result: RowResult, of: int, /, **changes) -> RowResult:
 
 def test_means_and_the_two_spreads():
     found = ablation_table(three_rows())
-    # I: seeds 0.65, 0.67, 0.69; patients, seeds averaged: 0.52, 0.62, 0.72, 0.82
+    # I: seeds 0.65, 0.67, 0.69; patients, seeds averaged: 0.52, 0.62, 0.72, 0.82, each twice
     assert cell(found, "I", "Dice %") == "67.00"
     assert cell(found, "I", "sd over seeds") == "2.00"
     assert (
         cell(found, "I", "sd over patients")
-        == f"{100 * np.std([0.52, 0.62, 0.72, 0.82], ddof=1):.2f}"
+        == f"{100 * np.std([0.52, 0.62, 0.72, 0.82] * 2, ddof=1):.2f}"
     )
     # made up as 10 (1 - Dice)
     assert cell(found, "II", "ASD vox") == "3.10"
@@ -79,7 +81,7 @@ def test_differences_to_the_row_above_and_to_cps():
 def test_nothing_is_claimed_where_the_interval_holds_zero():
     notes = ablation_table(three_rows()).table.notes
     assert (
-        "II: above I by 2.00 points of Dice, in 3 of 3 seeds, better for 4 of 4 patients" in notes
+        "II: above I by 2.00 points of Dice, in 3 of 3 seeds, better for 8 of 8 patients" in notes
     )
     [line] = [note for note in notes if note.startswith("III: ")]
     assert "nothing may be claimed against II: the interval includes zero" in line
@@ -98,7 +100,7 @@ def test_seeds_that_agree_in_sign_alone_are_no_claim():
         "II: nothing may be claimed against I: the t interval over seeds includes zero, [-3.57, +9.57]"
         in found.table.notes
     )
-    [line] = [note for note in found.table.notes if note.startswith("[ ]")]
+    [line] = [note for note in found.table.notes if note.startswith("in brackets:")]
     assert "*: it excludes zero, as does the 95 % t interval" in line
     of_csv = list(csv.DictReader(io.StringIO(found.csv())))[1]
     assert float(of_csv["to_above_dice_points_ci95_over_seeds_low"]) == pytest.approx(
@@ -108,6 +110,19 @@ def test_seeds_that_agree_in_sign_alone_are_no_claim():
     of_json = found.json()["rows"][1]["difference_to_row_above"]
     assert of_json["ci95_over_seeds"] == pytest.approx([-0.03572, 0.09572], abs=1e-5)
     assert of_json["excludes_zero"] is False
+
+
+def test_five_patients_claim_nothing():
+    found = ablation_table(
+        [made_results.row(ROWS[k], x[:, :5]) for k, x in (("I", I_SP), ("II", II_SP))]
+    )
+    assert cell(found, "II", "to I") == "+2.00 [+2.00, +2.00]"
+    notes = found.table.notes
+    assert "II: nothing may be claimed against I: 5 patients and not 6" in notes
+    assert any("from at least 3 seeds and 6 patients" in note for note in notes)
+    few = "few patients make the intervals too narrow: from 5 they cover the truth in at most 93.8 % of cases"
+    assert few in notes
+    assert few not in ablation_table(three_rows()).table.notes
 
 
 def test_two_seeds_claim_nothing():
@@ -137,11 +152,13 @@ def test_what_is_said_of_seeds_drawn_anew_leaves_out_comparisons_of_one_seed():
     results[2] = made_results.row(ROWS["III"], III_SP[:1], seeds=(0,))
     notes = ablation_table(results).table.notes
     assert (
-        "[ ] of one seed (III to II, III to I): over patients alone, it says nothing about other seeds"
+        "in brackets, of one seed (III to II, III to I): over patients alone, it says nothing about other seeds"
         in notes
     )
-    assert any(note.startswith("[ ] of several seeds: ") for note in notes)
-    assert not any(note.startswith("[ ] of") for note in ablation_table(three_rows()).table.notes)
+    assert any(note.startswith("in brackets, of several seeds: ") for note in notes)
+    alike = ablation_table(three_rows()).table
+    assert not any(note.startswith("in brackets,") for note in alike.notes)
+    assert "- [ ]" not in alike.markdown()  # GitHub would make it a checkbox
 
 
 def test_pairs_are_the_seeds_that_both_rows_have_and_missing_cells_have_names():
@@ -164,6 +181,31 @@ def test_pairs_are_the_seeds_that_both_rows_have_and_missing_cells_have_names():
     )
 
 
+def test_a_patient_undefined_in_one_run_is_left_out_of_the_differences_alone():
+    # p1 has no foreground: one run of II predicts none either, the others a spurious voxel
+    results = three_rows()
+    empty = dict(results[1].runs[0].dice_by_patient)
+    del empty["p1"]
+    run = dataclasses.replace(results[1].runs[0], dice_by_patient=empty)
+    results[1] = dataclasses.replace(results[1], runs={**results[1].runs, 0: run})
+    found = ablation_table(results)
+    above = found.measured[1].above
+    assert (above.difference.patients, above.undefined) == (7, 1)
+    assert above.difference.mean == pytest.approx(0.02)
+    assert found.measured[2].reference.difference.patients == 8
+    for name in ("II to I", "III to II"):
+        assert (
+            f"1 patient left out of {name}, undefined in a run of either: the difference is over the others"
+            in found.table.notes
+        )
+    assert not any("left out of III to I," in note for note in found.table.notes)
+    assert found.json()["rows"][1]["difference_to_row_above"]["undefined_patients"] == 1
+
+    none = dataclasses.replace(run, dice_by_patient={})
+    results[1] = dataclasses.replace(results[1], runs={**results[1].runs, 0: none})
+    assert cell(ablation_table(results), "II", "to I") is None
+
+
 def test_seeds_needed_come_from_the_spread_of_the_difference():
     found = ablation_table(three_rows())
     # III - II by seed +4, -4, 0: standard deviation 4
@@ -178,7 +220,7 @@ def test_seeds_needed_come_from_the_spread_of_the_difference():
 
 
 def test_the_width_that_patients_leave_stands_beside_the_seeds_needed():
-    apart = I_SP + np.array([0.0, 0.02, 0.04, 0.10])
+    apart = I_SP + np.tile([0.0, 0.02, 0.04, 0.10], 2)
     found = ablation_table([made_results.row(ROWS["I"], I_SP), made_results.row(ROWS["II"], apart)])
     low, high = found.measured[1].above.difference.ci95_over_patients
     [line] = [note for note in found.table.notes if note.startswith("II to I: ")]
@@ -186,7 +228,7 @@ def test_the_width_that_patients_leave_stands_beside_the_seeds_needed():
     assert line.endswith(f"; half width not below about {50 * (high - low):.2f}")
     assert high - low > 0.02
     [head] = [note for note in found.table.notes if note.startswith("seeds needed")]
-    assert "* needs 3 seeds and the interval over patients and seeds too" in head
+    assert "* needs 3 seeds, 6 patients and the interval over patients and seeds too" in head
 
 
 def test_without_a_row_above_the_seeds_needed_are_those_against_cps():
@@ -225,6 +267,20 @@ def test_the_rows_of_without_are_held_against_the_full_method():
     assert "without-w: below VI-anchors by 3.00 points" in " ".join(found.table.notes)
 
 
+def test_rows_without_a_bank_need_not_seek_neighbours_in_it():
+    config = made_results.base(contrast={"density_from": "bank"})
+    results = [
+        made_results.row(ROWS[key], dice, config=config)
+        for key, dice in (("III", III_SP), ("IV", II_SP), ("V", I_SP))
+    ]
+    sources = [x.runs[0].recipe["contrast.density_from"] for x in results]
+    assert sources == ["batch", "batch", "bank"]
+    assert len(ablation_table(results).table.rows) == 3
+    results[2] = edited(results[2], 0, recipe={"contrast.density_from": "batch"})
+    with pytest.raises(DaclError, match=r"contrast\.density_from: batch in row V, bank in row V"):
+        ablation_table(results)
+
+
 def test_all_labelled_has_its_own_labels_and_nobody_else_has():
     rows = [*three_rows(), made_results.row(ROWS[ALL_LABELED], III_SP + 0.1)]
     found = ablation_table(rows)
@@ -246,6 +302,7 @@ def test_all_labelled_has_its_own_labels_and_nobody_else_has():
         ({"config_hash": "0" * 64}, "config_hash in row II"),
         ({"seed": 7}, "row II, seed 0 holds a run of seed 7"),
         ({"recipe": {"optim.lr": 0.5}}, "optim.lr: 0.01 in row I, 0.5 in row II"),
+        ({"recipe": {"image.mirror": False}}, "image.mirror: True in row I, False in row II"),
         ({"recipe": {"contrast.sampling": "density"}}, "contrast.sampling = density, not random"),
     ],
 )

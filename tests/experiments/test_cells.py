@@ -120,6 +120,22 @@ def test_other_settings_are_refused_with_the_keys_that_differ(cell, data, withou
     assert cell.run_dir.exists()
 
 
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"image": {"mirror": False}}, "image.mirror True, not False"),
+        ({"labeled_order": "random:1"}, "labeled_order split, not random:1"),
+        ({"labeled_cases": ["p2"]}, r"labeled_cases \[\], not \['p2'\]"),
+        ({"image": {"dims": 3}}, "image.dims 2, not 3"),
+    ],
+)
+def test_a_setting_that_a_hash_leaves_out_is_another_setting(cell, data, over, said):
+    out = cell.run_dir.parent
+    (other,) = tiny_ablation.cells(data, out, rows=[tiny_ablation.I], seeds=[0], **over)
+    with pytest.raises(DaclError, match=f"is a run of other settings: .*{said}"):
+        look(other)
+
+
 def test_what_the_method_does_not_read_is_no_other_setting(cell, data):
     out = cell.run_dir.parent
     changed = {"contrast": {"tau": 0.2}, "journal": {"log_every": 7}, "precision": "auto"}

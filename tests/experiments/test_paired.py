@@ -7,6 +7,7 @@ from scipy import stats
 from dacl.errors import DaclError
 from dacl.experiments import paired
 from dacl.experiments.paired import (
+    LEAST_PATIENTS,
     LEAST_SEEDS,
     RESAMPLES,
     SEED,
@@ -147,10 +148,10 @@ def test_the_second_interval_has_the_variance_of_both_spreads():
     assert high - low == pytest.approx(2 * 1.96 * variance**0.5, rel=0.05)
 
 
-def difference(by_seed, ci95=(0.001, 0.02)):
+def difference(by_seed, ci95=(0.001, 0.02), patients=6):
     return Difference(
         mean=float(np.mean(by_seed)), ci95_over_patients=(0.1, 0.2), ci95_over_patients_and_seeds=ci95,
-        by_seed=by_seed, better_patients=1, patients=2,
+        by_seed=by_seed, better_patients=1, patients=patients,
     )  # fmt: skip
 
 
@@ -169,13 +170,14 @@ def test_an_interval_that_touches_zero_does_not_exclude_it(low, high):
     assert difference((-0.01, -0.01, -0.01), (-0.02, -0.001)).excludes_zero
 
 
-def test_a_difference_needs_both_intervals_and_three_seeds():
+def test_a_difference_needs_both_intervals_three_seeds_and_six_patients():
     # all seeds above 0, and their t interval is not
     assert not difference((0.01, 0.02, 0.06)).excludes_zero
     assert difference((0.01, 0.02, 0.02)).excludes_zero
     assert not difference((0.01, 0.02, 0.02), (-0.001, 0.02)).excludes_zero
     assert not difference((0.02, 0.02)).excludes_zero
-    assert LEAST_SEEDS == 3
+    assert not difference((0.01, 0.02, 0.02), patients=5).excludes_zero
+    assert (LEAST_SEEDS, LEAST_PATIENTS) == (3, 6)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,17 @@ def test_any_dotted_key_with_toml_values():
     assert panel.paper_label == "0.4"
 
 
+@pytest.mark.parametrize("base", [True, False])
+def test_mirroring_can_be_swept_whichever_the_base_has(base):
+    own = made_results.base(image={"mirror": base})
+    [both] = panels(["image.mirror=true,false"], own)
+    assert both.labels == ("true", "false")
+    assert [row.config(own, 0).image.mirror for row in both.rows] == [True, False]
+    [added] = panels([f"image.mirror={str(not base).lower()}"], own)
+    assert added.labels == (str(not base).lower(), str(base).lower())
+    assert added.full_label == str(base).lower()
+
+
 def test_a_row_differs_from_the_base_in_its_value_alone():
     [panel] = panels(["tau=0.2"], BASE)
     values = recipe(panel.rows[0].config(BASE, 0))

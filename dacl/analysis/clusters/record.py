@@ -112,7 +112,7 @@ def notes_on_pixels(
         if len(groups) > 1:
             notes.append(
                 "a difference can be claimed where its intervals over patients and over three seeds or more both lie "
-                "off 0"
+                "off 0, from six patients or more"
             )
     if len({len(group.members) for group in groups}) > 1:
         notes.append("configurations have different numbers of seeds")

@@ -12,8 +12,10 @@ function makePanel(name, run, shown) {
       const { classes, dice, mean } = REPORT.cases[number];
       if (run === null) {
         scores.textContent = "annotation";
-      } else if (mean[run] === null) {
+      } else if (Object.keys(dice[run]).length === 0) {
         scores.textContent = "not judged on this case";
+      } else if (mean[run] === null) {
+        scores.textContent = "Dice undefined: every class absent from both";
       } else {
         const each = classes.map((label) => `${label} ${percent(dice[run][label])}`);
         scores.textContent = `Dice ${percent(mean[run])} % (${each.join(", ")})`;

@@ -2,18 +2,14 @@
 
 from collections.abc import Iterator
 
+from dacl.config import complete
 from dacl.experiments.ablation import Row
-from dacl.experiments.claims import ENOUGH_SEEDS, SIGN, why_no_claim
-from dacl.experiments.comparison.compared import (
-    LEAST_PATIENTS,
-    ClassDifference,
-    Compared,
-    SideDifference,
-)
+from dacl.experiments.claims import ENOUGH_SEEDS, SIGN, few_patients_lines, why_no_claim
+from dacl.experiments.comparison.compared import ClassDifference, Compared, SideDifference
 from dacl.experiments.comparison.metric_words import MetricWords, words_of
 from dacl.experiments.comparison.sides import Side
 from dacl.experiments.measured import RowResult, RunResult
-from dacl.experiments.paired import LEAST_SEEDS, coverage_bound
+from dacl.experiments.paired import LEAST_PATIENTS, LEAST_SEEDS, coverage_bound
 from dacl.experiments.table_notes import run_notes
 from dacl.experiments.tables import NOTED, protocol_lines
 from dacl.experiments.trained import training_notes
@@ -59,6 +55,7 @@ def _recipes(compared: Compared) -> Iterator[str]:
             records = [x.first.summary["provenance"] for x in (reference, side)]
             pairs = {key: [str(record.get(key)) for record in records] for key in NOTED}
         else:
+            first, second = complete(first), complete(second)
             shared = [key for key in first if key in second and key != "method"]
             pairs = {key: [str(first[key]), str(second[key])] for key in shared}
         differing = [f"{key} {two} ({one})" for key, (one, two) in pairs.items() if one != two]
@@ -124,15 +121,9 @@ def _tests(compared: Compared) -> Iterator[str]:
             f"{n} patient{'s' if n > 1 else ''} with a difference ({', '.join(who)}): p cannot fall below "
             f"{2.0 ** (1 - n):.4g}"
         )
-    counts = [len(row.patients) for each in compared.differences for row in each.rows]
-    least = min((n for n in counts if n), default=LEAST_PATIENTS)
-    if least == 1:
-        yield "one patient: there is no other to draw, and the intervals have no width on its account"
-    elif least < LEAST_PATIENTS:
-        yield (
-            f"few patients make the intervals too narrow: from {least} they cover the truth in at most "
-            f"{100 * coverage_bound(least):.3g} % of cases"
-        )
+    yield from few_patients_lines(
+        [len(row.patients) for each in compared.differences for row in each.rows if row.patients]
+    )
 
 
 def _left_out(compared: Compared) -> Iterator[str]:
@@ -187,8 +178,6 @@ def _why_not(each: SideDifference, row: ClassDifference, words: MetricWords) -> 
         return None
     if each.mixture:
         return "not measured alike" if each.paired else "not measured alike, and seeds not paired"
-    if len(row.patients) < LEAST_PATIENTS:
-        return f"{len(row.patients)} patients and not {LEAST_PATIENTS}"
     return why_no_claim(row.difference, words.difference)
 
 

@@ -41,6 +41,12 @@ def test_settings_tell_groups_of_a_method_apart():
     assert labels(member(), member(contrast=many))[1].endswith(", 2 more")
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_mirroring_tells_groups_apart_whichever_is_first(first):
+    found = labels(*(member(image={"mirror": mirror}) for mirror in (first, not first)))
+    assert found == (["dacl", "dacl, mirror=False"] if first else ["dacl, mirror=False", "dacl"])
+
+
 def test_two_checkpoints_of_a_run_are_told_apart_by_rule():
     assert labels(member(rule="best"), member(rule="latest")) == ["dacl, best", "dacl, latest"]
 

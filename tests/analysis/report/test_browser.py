@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,27 @@ def test_the_viewer_by_keyboard(browser: Any, file: Path) -> None:
     assert page.locator(".stage figure:visible").count() == 2
     assert opened.wrong == []
     page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("dice", "said"),
+    [
+        ({}, "not judged on this case"),
+        (dict.fromkeys(made_report.CLASSES[1:]), "Dice undefined: every class absent from both"),
+        ({"RV": None, "Myo": 0.5, "LV": 0.75}, "Dice 62.5 % (RV –, Myo 50.0, LV 75.0)"),
+    ],
+    ids=["not judged", "undefined", "defined in part"],
+)
+def test_a_panel_says_why_it_has_no_dice(
+    browser: Any, tmp_path: Path, dice: dict[str, float | None], said: str
+) -> None:
+    content = made_report.report(case_names=("p1_ED",))
+    [case] = content.cases
+    case = replace(case, dice=[dice, case.dice[1]])
+    write_report(replace(content, cases=[case]), tmp_path / "r.html")
+    opened = Opened(browser, tmp_path / "r.html", DESKTOP, "light")
+    assert opened.page.locator(".stage figure:nth-child(2) .scores").text_content() == said
+    opened.page.context.close()
 
 
 def test_the_viewer_by_wheel_and_finger(browser: Any, file: Path) -> None:

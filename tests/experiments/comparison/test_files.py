@@ -146,6 +146,14 @@ def test_settings_that_differ_are_told(compared):
     assert "tau" not in notes(found)
 
 
+def test_settings_that_a_hash_leaves_out_are_told_too(compared):
+    found = compared(settings={"image": {"mirror": False}, "labeled_order": "random:1"})
+    assert (
+        "set otherwise in dacl than in cps: labeled_order random:1 (split), image.mirror False (True)"
+        in notes(found)
+    )
+
+
 def test_undefined_cells_are_counted(compared):
     old = {p: {"RV": 0.5, "LV": None} for p in OLD}
     said = notes(compared(old=old))

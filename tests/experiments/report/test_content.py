@@ -85,6 +85,12 @@ def test_numbers_are_those_of_the_evaluation(runs: list[Path], masks: object) ->
     assert {score.status for score in run.scores} == {"ok"}
 
 
+def test_settings_that_a_hash_leaves_out_are_shown(runs: list[Path], masks: object) -> None:
+    for run in gather(runs, PLAIN).runs:
+        assert run.settings["image.mirror"] is True
+        assert (run.settings["labeled_order"], run.settings["labeled_cases"]) == ("split", [])
+
+
 def test_the_network_asked_for_is_shown(runs: list[Path], masks: dict[str, np.ndarray]) -> None:
     report = gather(runs[1:], ReportRequest(device="cpu", embeddings=False, network="b"))
     lv = [score for score in report.runs[0].scores if score.class_name == "LV"]

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -17,6 +18,7 @@ from dacl.errors import DaclError
 from dacl.experiments import cell_commands
 from dacl.experiments.cell_commands import log_path
 from dacl.experiments.cells import look
+from dacl.experiments.slurm import watch
 from dacl.experiments.slurm.book import Book
 from dacl.experiments.slurm.states import Unreachable
 from dacl.training.journal import Journal
@@ -186,6 +188,31 @@ def test_an_end_is_believed_only_after_a_while(cells, out, cluster):
     outcome, heard = run_all(cells[:1], out, cluster, *story, pace=slow)
     assert outcome.missing == {}
     assert [doing for _, doing, _ in heard.changes] == ["queued", "done"]
+
+
+def test_an_end_before_a_silence_is_asked_for_again(cells, out, cluster, monkeypatch):
+    """A job that went back into the queue while Slurm did not answer."""
+    clock, states = [0.0], cluster.states
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def silent(jobs):
+        raise Unreachable("squeue does not answer")
+
+    def fail():
+        cluster.jobs["1_0"] = "NODE_FAIL"
+
+    def fall_silent():
+        cluster.states, clock[0] = silent, 3600.0
+
+    def speak():
+        cluster.states, cluster.jobs["1_0"] = states, "PENDING"
+
+    slow = tiny_slurm.Pace(files_s=0, queue_s=0, settle_s=15)
+    outcome, heard = run_all(
+        cells[:1], out, cluster, fail, fall_silent, speak, lambda: None, pace=slow
+    )
+    assert outcome.missing == {"I seed 0": "queued as job 1_0"}
+    assert [doing for _, doing, _ in heard.changes] == ["queued"]
 
 
 def test_a_silent_slurm_is_waited_for_but_not_at_submission(cells, out, cluster, monkeypatch):
