@@ -92,7 +92,8 @@ class Watch:
         try:
             states = self._queue.states({each.ticket.job for each in self.cells})
         except Unreachable:  # the jobs need no answer
-            for each in self.cells:  # one may have come back since: two answers in a row make an end
+            # one that ended may have come back since: two answers in a row make an end
+            for each in self.cells:
                 each.ended_at = None
             return
         for each in self.cells:
