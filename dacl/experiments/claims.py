@@ -59,8 +59,8 @@ def interval_lines(rows: Sequence[Measured]) -> list[str]:
     lines = [
         f"in brackets{', of several seeds' if alone else ''}: 95 % bootstrap interval of the difference, patients and "
         f"seeds both drawn anew (crossed), frames of a patient averaged first; {SIGN}: it excludes zero, as does the "
-        f"95 % t interval over the seeds' differences, from at least {LEAST_SEEDS} seeds and {LEAST_PATIENTS} patients. "
-        "No correction for the number of comparisons"
+        f"95 % t interval over the seeds' differences, from at least {LEAST_SEEDS} seeds and {LEAST_PATIENTS} "
+        "patients. No correction for the number of comparisons"
     ]
     if alone:
         lines.append(
