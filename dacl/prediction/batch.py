@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from dacl.data.readers import Finding, relative
-from dacl.errors import DaclError
+from dacl.errors import DaclError, out_of_memory
 from dacl.prediction.images import Scan
 from dacl.prediction.predictor import Predictor
 from dacl.prediction.scan import Unusable, folder_of
@@ -90,7 +88,9 @@ def predict_all(
             written.append(target.predict(predictor))
         except Unusable as error:
             failed += error.findings
-        except (DaclError, MemoryError, torch.cuda.OutOfMemoryError) as error:
+        except Exception as error:
+            if not (isinstance(error, DaclError) or out_of_memory(error)):
+                raise
             failed.append(_failure(target.scan, error))
     report(len(todo), len(todo), "")
     return Outcome(tuple(written), tuple(sorted(skipped)), tuple(failed))

@@ -1,10 +1,12 @@
 """Many scans into one folder."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import made_scans as made
 import pytest
+import torch
 
 from dacl import DaclError, Predictor
 from dacl.prediction.batch import predict_all
@@ -88,22 +90,40 @@ def test_an_image_is_never_replaced(run: Path, images: Path) -> None:
     assert (images / "a.nii.gz").read_bytes() == before
 
 
+def _by_numpy() -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("take", "said"),
+    [(_by_numpy, "(MemoryError)"), (lambda: torch.empty(2**50), "allocate")],
+    ids=["numpy", "torch"],
+)
 def test_memory_that_is_not_there_is_a_finding(
-    tmp_path: Path, run: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    run: Path,
+    images: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    take: Callable[[], object],
+    said: str,
 ) -> None:
     predictor, scans = Predictor.load(run, device="cpu"), find_scans([images])
     predict = predictor.predict_scan
 
     def starved(name: str, *rest: object) -> object:
         if name == "a":
-            raise MemoryError
+            take()
         return predict(name, *rest)
 
     monkeypatch.setattr(predictor, "predict_scan", starved)
     found = predict_all(predictor, scans, tmp_path / "out")
     assert [each.name for each in found.written] == ["b"]
-    assert found.failed[0].problem == "out of memory (MemoryError)"
+    assert found.failed[0].problem.startswith("out of memory (")
+    assert said in found.failed[0].problem
     assert "--device cpu" in found.failed[0].fix
+    monkeypatch.setattr(predictor, "predict_scan", lambda *_: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        predict_all(predictor, scans, tmp_path / "out", existing="overwrite")
 
 
 def test_only_the_same_images_count_as_finished(tmp_path: Path, run: Path, images: Path) -> None:
