@@ -11,6 +11,7 @@ from made_folders import LPS, SHAPE_XYZ, discover, flipped, image, mask, problem
 from dacl.data.prepare import BadCases
 from dacl.data.prepared import PreparedDataset
 from dacl.data.readers.folder import Folder
+from dacl.data.readers.nifti import load
 from dacl.errors import DaclError
 
 
@@ -146,6 +147,11 @@ def spoil(raw, name):
         content[80:92] = np.array(spacing_XYZ, "<f4").tobytes()
         path.write_bytes(content)
 
+    def in_units(code):
+        content = bytearray(plain(image_path, image(2)).read_bytes())
+        content[123] = code
+        image_path.with_suffix("").write_bytes(content)
+
     def plain(path, array):
         path.unlink()
         return save(path.with_suffix(""), array)
@@ -164,6 +170,8 @@ def spoil(raw, name):
         "constant": lambda: save(image_path, image(2) * 0),
         "zero spacing": lambda: respace(plain(image_path, image(2)), (0, 1.25, 3)),
         "negative spacing": lambda: respace(plain(image_path, image(2)), (-1.5, 1.25, 3)),
+        "metres": lambda: in_units(1 | 8),
+        "microns": lambda: in_units(3),
         "both": lambda: save(raw / "images/c2.nii", image(2)),
         "no image": image_path.unlink,
         "truncated": lambda: image_path.write_bytes(image_path.read_bytes()[:-50]),
@@ -192,6 +200,8 @@ def spoil(raw, name):
         ("constant", "constant image", "download"),
         ("zero spacing", "spacing (3.0, 1.25, 0.0) mm", "pixdim"),
         ("negative spacing", "spacing (3.0, 1.25, -1.5) mm", "pixdim"),
+        ("metres", "in metres (xyzt_units 9), not in mm", "set_xyzt_units('mm')"),
+        ("microns", "in micrometres (xyzt_units 3), not in mm", "pixdim and affine in mm"),
         ("both", "the same name as .nii and as .nii.gz", "keep one"),
         ("no image", "mask without its image", "add c2.nii.gz to images"),
         ("truncated", "truncated or damaged gzip", "download"),
@@ -205,6 +215,16 @@ def test_each_fault_has_its_finding_and_fix(raw, name, problem, fix):
     assert [f.case for f in found] == ["c2"]
     assert fix in found[0].fix
     assert found[0].file.startswith(("images/c2", "labels/c2"))
+
+
+@pytest.mark.parametrize("code", [0, 2, 2 | 8], ids=["unknown", "mm", "mm and seconds"])
+def test_mm_and_no_unit_are_taken_for_mm(raw, code):
+    path = raw / "images/c2.nii"
+    save(path, image(2))
+    content = bytearray(path.read_bytes())
+    content[123] = code
+    path.write_bytes(content)
+    assert load(path).spacing_mm == (3.0, 1.25, 1.5)
 
 
 @pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 2)])

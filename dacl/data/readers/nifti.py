@@ -21,6 +21,7 @@ from dacl.errors import DaclError
 
 _HEADER_BYTES = 348
 _NIFTI_2 = ((540).to_bytes(4, "little"), (540).to_bytes(4, "big"))
+_UNITS_AT, _NOT_MM = 123, {1: "metres", 3: "micrometres"}
 _PIECE = 2**20
 _GZIP = b"\x1f\x8b"
 _DOWNLOAD_AGAIN = "download it again"
@@ -102,10 +103,10 @@ def load(path: Path) -> Volume:
     """Map ``.nii`` or ``.nii.gz``; raises Unreadable.
 
     Voxels stay in the file, or in an unnamed temporary one where it is packed, until they are looked at. The spacing
-    is pixdim's: ACDC's only affine, the sform, has unit scale.
+    is pixdim's: ACDC's only affine, the sform, has unit scale. A header without a unit is taken for mm.
 
     Raises:
-        Unreadable: the file is no 3D volume of numbers, or damaged.
+        Unreadable: the file is no 3D volume of numbers, or damaged, or says that its unit is not mm.
         DaclError: no room to unpack it.
     """
     import nibabel
@@ -120,6 +121,11 @@ def load(path: Path) -> Volume:
             # nibabel mends a doubtful header, with a line in its log; the checks here speak instead.
             with _silent(nibabel.imageglobals.logger):
                 nifti: Any = nibabel.Nifti1Image.from_stream(file)
+            if unit := _NOT_MM.get(header[_UNITS_AT] & 7):
+                raise Unreadable(
+                    f"its sizes are in {unit} (xyzt_units {header[_UNITS_AT]}), not in mm",
+                    "write pixdim and affine in mm; if they are, say so: img.header.set_xyzt_units('mm')",
+                )
             proxy = nifti.dataobj
             shape = _three_axes(proxy.shape, proxy.dtype)
             there = file.seek(0, os.SEEK_END) - proxy.offset
