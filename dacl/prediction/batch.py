@@ -139,14 +139,19 @@ class _Target:
 
 
 def _check_images(targets: Sequence[_Target]) -> None:
-    images = {file.resolve() for target in targets for file in target.scan.channels}
+    images = {_place(file) for target in targets for file in target.scan.channels}
     for target in targets:
         for file in (target.mask, target.probabilities):
-            if file is not None and file.resolve() in images:
+            if file is not None and _place(file) in images:
                 raise DaclError(
                     f"{file} is one of the images: its mask would replace it",
                     "choose another --out",
                 )
+
+
+def _place(file: Path) -> str:
+    """Where a file lies; some file systems hold a.NII.GZ and a.nii.gz for one."""
+    return str(file.resolve()).casefold()
 
 
 def _finished(predictor: Predictor, targets: Sequence[_Target]) -> set[str]:

@@ -30,12 +30,12 @@ def find_scans(images: Sequence[Path]) -> list[Scan]:
     """
     # a file may be given twice, by itself and by its folder
     found = {file.absolute(): file for image in images for file in _files(image)}
-    files = set(found.values())
+    there = {_twin(file) for file in found.values()}
     by_name: dict[tuple[Path, str], dict[int, Path]] = {}
     for file in found.values():
         stem = stem_of(file)
         numbered = _NUMBERED.fullmatch(stem)
-        if numbered and file.with_name(f"{numbered[1]}_0000{file.name[len(stem) :]}") in files:
+        if numbered and _twin(file, f"{numbered[1]}_0000") in there:
             by_name.setdefault((file.parent, numbered[1]), {})[int(numbered[2])] = file
         else:
             by_name.setdefault((file, stem), {})[0] = file
@@ -59,8 +59,15 @@ def find_scans(images: Sequence[Path]) -> list[Scan]:
 
 
 def stem_of(path: Path) -> str:
-    """A NIfTI file's name without its ending."""
-    return next((path.name.removesuffix(e) for e in ENDINGS if path.name.endswith(e)), path.name)
+    """A NIfTI file's name without its ending, which may be in capitals."""
+    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), "")
+    return path.name[: len(path.name) - len(ending)]
+
+
+def _twin(file: Path, stem: str | None = None) -> tuple[Path, str, str]:
+    """Folder, stem and ending of a file, or of one beside it of this stem; equal whatever the ending's capitals."""
+    own = stem_of(file)
+    return file.parent, own if stem is None else stem, file.name[len(own) :].lower()
 
 
 def _files(image: Path) -> list[Path]:
@@ -68,7 +75,9 @@ def _files(image: Path) -> list[Path]:
         found = sorted(
             file
             for file in image.iterdir()
-            if file.name.endswith(ENDINGS) and not file.name.startswith(".") and file.is_file()
+            if file.name.lower().endswith(ENDINGS)
+            and not file.name.startswith(".")
+            and file.is_file()
         )
         if not found:
             raise DaclError(
@@ -78,7 +87,7 @@ def _files(image: Path) -> list[Path]:
         return found
     if not image.exists():
         raise DaclError(f"no file {image}", "give NIfTI files, or folders that hold them")
-    if not image.name.endswith(ENDINGS):
+    if not image.name.lower().endswith(ENDINGS):
         raise DaclError(
             f"{image} is no NIfTI file", "images must be .nii or .nii.gz; dcm2niix converts DICOM"
         )

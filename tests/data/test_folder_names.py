@@ -94,6 +94,17 @@ def test_names_that_differ_are_matched_by_a_pattern(tmp_path):
     }
 
 
+def test_endings_may_be_in_capitals(tmp_path):
+    raw = write(tmp_path / "raw")
+    run(raw, tmp_path / "small")
+    for kind in ("images", "labels"):
+        (raw / kind / "c1.nii.gz").rename(raw / kind / "c1.NII.GZ")
+    run(raw, tmp_path / "out")
+    small, capital = (PreparedDataset.open(tmp_path / name) for name in ("small", "out"))
+    assert list(capital.infos) == list(small.infos)
+    np.testing.assert_array_equal(capital.read_image("c1"), small.read_image("c1"))
+
+
 def test_time_points_of_a_patient_stay_together(tmp_path):
     for patient in "abcdef":
         for time in (1, 2):

@@ -88,6 +88,9 @@ def test_an_image_is_never_replaced(run: Path, images: Path) -> None:
             Predictor.load(run, device="cpu"), find_scans([images]), images, existing="overwrite"
         )
     assert (images / "a.nii.gz").read_bytes() == before
+    (images / "a.nii.gz").rename(images / "a.NII.GZ")
+    with pytest.raises(DaclError, match="is one of the images"):
+        predict_all(Predictor.load(run, device="cpu"), find_scans([images / "a.NII.GZ"]), images)
 
 
 def _by_numpy() -> None:

@@ -69,3 +69,9 @@ def test_two_folders_may_not_hold_scans_of_one_name(tmp_path: Path) -> None:
 def test_dots_in_names_stay() -> None:
     assert stem_of(Path("a.b.nii.gz")) == "a.b"
     assert stem_of(Path("a.b.nii")) == "a.b"
+
+
+def test_endings_may_be_in_capitals(tmp_path: Path) -> None:
+    a, x0, x1 = touch(tmp_path, "A.NII", "x_0000.nii.gz", "x_0001.NII.GZ")
+    assert find_scans([tmp_path]) == [Scan("A", (a,)), Scan("x", (x0, x1))]
+    assert find_scans([a]) == [Scan("A", (a,))]

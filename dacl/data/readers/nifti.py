@@ -100,7 +100,7 @@ def _silent(logger: logging.Logger) -> Iterator[None]:
 
 
 def load(path: Path) -> Volume:
-    """Map ``.nii`` or ``.nii.gz``; raises Unreadable.
+    """Map ``.nii`` or ``.nii.gz``, in small letters or capitals; raises Unreadable.
 
     Voxels stay in the file, or in an unnamed temporary one where it is packed, until they are looked at. The spacing
     is pixdim's: ACDC's only affine, the sform, has unit scale. A header without a unit is taken for mm.
@@ -177,7 +177,7 @@ def _three_axes(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
 def _unpacked(path: Path) -> Iterator[tuple[Any, str]]:
     """Open a file, unpacked where it is packed, with the hash of its own bytes."""
     digest = sha256()
-    if path.suffix != ".gz":
+    if path.suffix.lower() != ".gz":
         with path.open("rb") as plain:
             while piece := plain.read(_PIECE):
                 digest.update(piece)

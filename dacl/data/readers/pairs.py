@@ -14,7 +14,7 @@ from typing import TypeVar
 from dacl.data.readers import CaseSource, Finding, relative
 from dacl.errors import DaclError
 
-_NIFTI = re.compile(r"(?P<stem>[^.].*?)\.nii(\.gz)?")
+_NIFTI = re.compile(r"(?P<stem>[^.].*?)\.nii(\.gz)?", re.IGNORECASE)
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 _OTHER_FORMATS = {
     ".mha", ".mhd", ".nrrd", ".nhdr", ".dcm", ".ima", ".img", ".hdr", ".mgz", ".mgh", ".npy", ".npz",
@@ -202,7 +202,7 @@ def _nifti_files(folder: Path, pairs: Pairs) -> dict[str, Path]:
     shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
     if not found:
         held = f": {shown}" if others else ""
-        inside = any(folder.glob("*/*.nii*"))
+        inside = any(_NIFTI.fullmatch(path.name) for path in folder.glob("*/*"))
         hint = (
             "put the files of its folders into one" if inside else "expected .nii or .nii.gz files"
         )
