@@ -105,6 +105,21 @@ def test_masks_of_other_than_integers(raw):
     assert "not integers" in finding.problem
 
 
+def test_masks_of_which_none_can_be_read_say_why(raw):
+    for name in ("c1", "c2"):
+        save(raw / f"labels/{name}.nii.gz", mask(1, 2).astype(np.float32) / 2)
+    (raw / "labels/c3.nii.gz").write_bytes(b"nothing")
+    save(raw / "labels/c4.nii.gz", mask())
+    whole, *each = problems(raw)
+    assert whole.problem.startswith("no mask says what the classes are: 3 of 4 are unreadable")
+    assert [finding.case for finding in each] == ["c1", "c2", "c3"]
+    assert "not integers" in each[0].problem
+    assert "unreadable" in each[2].problem
+    # images alone would be no dataset
+    with pytest.raises(BadCases):
+        run(raw, None, skip_bad=True)
+
+
 def test_masks_that_are_no_masks(tmp_path):
     raw = write(tmp_path / "raw")
     for path in (raw / "labels").iterdir():
