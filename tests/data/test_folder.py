@@ -91,6 +91,18 @@ def test_sparse_values_are_found_and_the_fix_is_the_option(tmp_path):
         run(raw, tmp_path / "out", skip_bad=True)
 
 
+def test_negative_values_are_mapped_by_the_option_that_the_fix_names(raw, tmp_path):
+    for path in (raw / "labels").iterdir():
+        save(path, mask(-1, 2, dtype=np.int16))
+    (finding,) = problems(raw)
+    option = finding.fix.split("--classes ")[1]
+    assert option == "class1=-1,class2=2"
+    run(raw, tmp_path / "out", classes=option)
+    np.testing.assert_array_equal(
+        PreparedDataset.open(tmp_path / "out").read_label("c1").T, mask(1, 2)
+    )
+
+
 def test_a_value_without_a_class_is_found_in_its_mask(raw):
     save(raw / "labels/c2.nii.gz", mask(1, 2, 9))
     (finding,) = problems(raw, classes="liver=1,kidney=2")
