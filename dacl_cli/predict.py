@@ -112,11 +112,11 @@ def predict(
     from dacl.prediction.images import find_scans
     from dacl.prediction.predictor import Predictor
 
-    scans = find_scans(images)
     predictor = Predictor.load(
         path, *(ensemble or ()), checkpoint=checkpoint, network=network,
         tta=tta, post=post, device=device, precision=precision,
     )  # fmt: skip
+    scans = find_scans(images, predictor.models[0].meta.channels)
     existing: Literal["refuse", "skip", "overwrite"] = "overwrite" if overwrite else "refuse"
     with console.progress("predicting") as report:
         outcome = predict_all(

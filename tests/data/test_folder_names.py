@@ -94,6 +94,27 @@ def test_names_that_differ_are_matched_by_a_pattern(tmp_path):
     }
 
 
+def test_numbers_from_0000_that_a_pattern_takes_for_cases_are_no_channels(tmp_path):
+    for number in range(4):
+        save(tmp_path / f"images/volume_{number:04d}.nii.gz", image(number))
+        save(tmp_path / f"labels/seg_{number:04d}.nii.gz", mask(1))
+    found = discover(tmp_path, case_pattern=r"(\d+)")
+    assert [(s.id, s.images[0].name, s.labels[0].name) for s in found.sources] == [
+        (f"{n:04d}", f"volume_{n:04d}.nii.gz", f"seg_{n:04d}.nii.gz") for n in range(4)
+    ]
+    assert (found.channels, found.findings) == ((), ())
+
+
+@pytest.mark.parametrize("pattern", [r"(\d+)", r"(\d+)$", r"^[a-z]+_\d+"])
+def test_channels_of_numbered_cases_stay_channels_under_a_pattern(tmp_path, pattern):
+    for number in range(3):
+        for channel in range(2):
+            save(tmp_path / f"images/amos_{number:04d}_{channel:04d}.nii.gz", image(number))
+        save(tmp_path / f"labels/amos_{number:04d}.nii.gz", mask(1))
+    found = discover(tmp_path, case_pattern=pattern)
+    assert ([len(s.images) for s in found.sources], found.findings) == ([2, 2, 2], ())
+
+
 def test_endings_may_be_in_capitals(tmp_path):
     raw = write(tmp_path / "raw")
     run(raw, tmp_path / "small")

@@ -6,7 +6,7 @@ the other folder.
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -153,7 +153,7 @@ def read_images(
     folder: Path,
     pairs: Pairs,
     *,
-    masks: Container[str],
+    masks: Collection[str],
     n_channels: int | None = None,
     case_pattern: re.Pattern[str] | None = None,
 ) -> dict[str, dict[int, Path]]:
@@ -162,7 +162,7 @@ def read_images(
     ``masks`` are the names of mask files without their ending; the rest is as in `pair`.
     """
     files = _nifti_files(folder, pairs)
-    suffixed = _has_channel_suffixes(files, masks, n_channels)
+    suffixed = _has_channel_suffixes(files, masks, n_channels, case_pattern)
     if suffixed and not any(map(_CHANNEL.fullmatch, files)):
         some = next(iter(files.values())).name
         message = f"{n_channels} channels are named, and no image is called CASE_0000: {some}"
@@ -213,27 +213,41 @@ def _nifti_files(folder: Path, pairs: Pairs) -> dict[str, Path]:
 
 
 def _has_channel_suffixes(
-    images: Iterable[str], masks: Container[str], n_channels: int | None
+    images: Iterable[str],
+    masks: Collection[str],
+    n_channels: int | None,
+    case_pattern: re.Pattern[str] | None,
 ) -> bool:
     """Whether ``_0000`` ends an image's name as its channel, not as the number of the case."""
     stems = [stem for stem in images if _CHANNEL.fullmatch(stem)]
     if n_channels is not None and n_channels > 1:
         return True
     # amos_0001 with the mask amos_0001 is case 1; amos_0001_0000 with that mask is its channel 0.
-    return any(stem.endswith("_0000") for stem in stems) and not any(
-        stem in masks for stem in stems
+    if not any(stem.endswith("_0000") for stem in stems) or any(stem in masks for stem in stems):
+        return False
+    # volume_0000 is case 0000 where the pattern finds a mask for it, and none for volume.
+    cases = {_case_in(stem, case_pattern) for stem in masks} - {None}
+    return not any(
+        _case_in(stem, case_pattern) in cases
+        and _case_in(_CHANNEL.sub(r"\g<case>", stem), case_pattern) not in cases
+        for stem in stems
     )
 
 
 def _case(stem: str, path: Path, case_pattern: re.Pattern[str] | None, pairs: Pairs) -> str | None:
+    case = _case_in(stem, case_pattern)
+    if case is None and case_pattern is not None:
+        problem = f"--case-pattern {case_pattern.pattern!r} finds no case in {stem!r}"
+        pairs.found(stem, path, problem, "mend the pattern, or rename the file")
+    return case
+
+
+def _case_in(stem: str, case_pattern: re.Pattern[str] | None) -> str | None:
+    """Return the case of a file's name without its ending, None if the pattern finds none."""
     if case_pattern is None:
         return stem
     match = case_pattern.search(stem)
-    if match is None:
-        problem = f"--case-pattern {case_pattern.pattern!r} finds no case in {stem!r}"
-        pairs.found(stem, path, problem, "mend the pattern, or rename the file")
-        return None
-    return named_part(match, "case").replace("/", "_")
+    return named_part(match, "case").replace("/", "_") if match else None
 
 
 def _keep(files: dict[_Key, Path], key: _Key, path: Path, case: str, pairs: Pairs) -> None:
