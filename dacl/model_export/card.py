@@ -22,7 +22,8 @@ LICENCES = {
 OTHER_DATA = "dacl does not know the terms of this data: those under which it was given out apply."
 RULES = {
     "minmax": "per volume and channel, [minimum, maximum] to [0, 1]",
-    "percentile": "per volume and channel, clipped at the 0.5th and 99.5th percentile, then to [0, 1]",
+    "percentile": "per volume and channel, clipped at the 0.5th and 99.5th percentile (minimum and maximum where these "
+    "are equal), then to [0, 1]",
     "zscore": "per volume and channel, mean 0 and standard deviation 1",
 }
 
