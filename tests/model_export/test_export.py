@@ -282,6 +282,13 @@ class TestCard:
         assert ("**synthetic**" in text) == (dataset == "phantom")
         assert "modality not recorded" in text
 
+    @pytest.mark.parametrize("dataset", ["acdc-like", "synapse2", "phantom", "phantoms-of-ours"])
+    def test_a_name_that_begins_alike_claims_no_licence(self, tmp_path: Path, dataset: str) -> None:
+        run = made.write_model(tmp_path / "run", dataset_name=dataset, synthetic=False)
+        text = export_model(run, tmp_path / "m.safetensors").card.read_text()
+        licence = text.split("## Licence of the data\n\n")[1].split("\n")[0]
+        assert licence.startswith("dacl does not know the terms of this data")
+
 
 def summary(step: int, dice: float) -> dict:
     """What `dacl evaluate` leaves, as far as a card reads it."""
