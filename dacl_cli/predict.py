@@ -107,7 +107,7 @@ def predict(
     """
     if overwrite and skip_existing:
         raise DaclError("--overwrite and --skip-existing exclude each other", "choose one of them")
-    writable(out)
+    writable(out, folder=True)
     from dacl.prediction.batch import predict_all
     from dacl.prediction.images import find_scans
     from dacl.prediction.predictor import Predictor
