@@ -55,10 +55,6 @@ class Volume:
         plain = (self.slope, self.inter) == (1.0, 0.0)
         return part if plain else part * self.slope + self.inter
 
-    def values(self) -> np.ndarray:
-        """Return all values in memory, in the stored type where there is nothing to scale."""
-        return self.scaled(self.raw_XYZ)
-
     def integer_type(self) -> np.dtype | None:
         """Return the smallest type that holds the values, None where they are not integers."""
         return smallest_integer_type(self.scaled(part) for part in slabs(self.raw_XYZ.T))
