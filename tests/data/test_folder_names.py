@@ -1,5 +1,8 @@
 """What the names of files in a folder mean: channels, cases and patients."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 from made_folders import LPS, discover, image, mask, problems, run, save, write
@@ -124,6 +127,18 @@ def test_endings_may_be_in_capitals(tmp_path):
     small, capital = (PreparedDataset.open(tmp_path / name) for name in ("small", "out"))
     assert list(capital.infos) == list(small.infos)
     np.testing.assert_array_equal(capital.read_image("c1"), small.read_image("c1"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf8_are_refused(tmp_path):
+    raw = write(tmp_path / "raw")
+    for kind in ("images", "labels"):
+        (raw / kind / "c2.nii.gz").rename(raw / kind / os.fsdecode(b"c\xe9.nii.gz"))
+    with pytest.raises(
+        DaclError, match=r"1 file names are not in UTF-8, such as c\\udce9"
+    ) as caught:
+        discover(raw)
+    assert "rename" in caught.value.hint
 
 
 def test_time_points_of_a_patient_stay_together(tmp_path):

@@ -185,7 +185,7 @@ def read_images(
 
 
 def _nifti_files(folder: Path, pairs: Pairs) -> dict[str, Path]:
-    """List the NIfTI files of a folder by their name without ending; DaclError if there is none."""
+    """List the NIfTI files of a folder by their name without ending; DaclError if there is none, or a bad name."""
     if not folder.is_dir():
         raise DaclError(f"no folder {folder}", "give a folder of .nii or .nii.gz files")
     found: dict[str, Path] = {}
@@ -199,6 +199,7 @@ def _nifti_files(folder: Path, pairs: Pairs) -> dict[str, Path]:
             found[match["stem"]] = path
         elif path.suffix.lower() in _OTHER_FORMATS and not path.name.startswith("."):
             others.append(path.name)
+    _check_names(found)
     shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
     if not found:
         held = f": {shown}" if others else ""
@@ -210,6 +211,17 @@ def _nifti_files(folder: Path, pairs: Pairs) -> dict[str, Path]:
     if others:
         pairs.notes.append(f"{len(others)} files of {folder.name} are not read: {shown}; {CONVERT}")
     return found
+
+
+def _check_names(stems: Iterable[str]) -> None:
+    """DaclError for names that a case file cannot hold; Python stands lone surrogates for bytes that are no UTF-8."""
+    bad = [stem for stem in stems if stem != stem.encode(errors="ignore").decode()]
+    if bad:
+        shown = ", ".join(stem.encode(errors="backslashreplace").decode() for stem in bad[:3])
+        raise DaclError(
+            f"{len(bad)} file names are not in UTF-8, such as {shown}",
+            "rename them, for example by convmv -f latin1 -t utf8 --notest FOLDER/*",
+        )
 
 
 def _has_channel_suffixes(
