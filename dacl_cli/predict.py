@@ -93,7 +93,7 @@ def predict(
         bool,
         typer.Option(
             "--skip-existing",
-            help="Leave scans out that the same models finished with the same options.",
+            help="Leave scans out that the same models finished from the same files with the same options.",
             rich_help_panel=WRITTEN,
         ),
     ] = False,
