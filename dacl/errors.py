@@ -1,4 +1,7 @@
-"""The one exception that a user of dacl is meant to read."""
+"""The one exception that a user of dacl is meant to read, and how lack of memory is told from a fault."""
+
+# PyTorch has no class of its own for lack of memory on a CPU (Linux, Windows) or on an Apple GPU.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 class DaclError(Exception):
@@ -16,3 +19,10 @@ class DaclError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is lack of memory, of the machine or of its GPU, and no fault of the code."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)

@@ -94,7 +94,7 @@ def clusters(
         split=split, space=space, network=network, points=points, plot_points=plot_points,
         method=method, seed=seed, checkpoint=checkpoint, data=data, device=device,
     )  # fmt: skip
-    folder = writable(out or default_folder(paths, request))
+    folder = writable(out or default_folder(paths, request), folder=True)
     with console.progress("clusters") as report:
         found = analyze_clusters(paths, request, report)
     files = write_cluster_analysis(found, folder)

@@ -87,7 +87,7 @@ def density(
         split=split, space=space, network=network, checkpoint=checkpoint, batches=batches,
         seed=seed, case=case, z=None if slice_ is None else slice_ - 1, data=data, device=device,
     )  # fmt: skip
-    folder = writable(out or locate(path, checkpoint).parent / "analysis" / "density")
+    folder = writable(out or locate(path, checkpoint).parent / "analysis" / "density", folder=True)
     with console.progress("densities") as report:
         found = analyze_density(path, request, report)
     files = write_density_analysis(found, folder)

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from dacl import __version__
-from dacl.errors import DaclError
+from dacl.errors import DaclError, out_of_memory
 from dacl_cli import (
     ablate,
     analyze,
@@ -167,7 +167,7 @@ def _explain(error: Exception) -> tuple[str, str]:
             f"The disk is full: {_one_line(error)}",
             "Free some space (`df -h .`) and run the command again; finished files are intact.",
         )
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if out_of_memory(error):
         return (
             f"Out of memory: {_one_line(error)}",
             "Close other programs, or choose smaller batches or `--preset small`.",

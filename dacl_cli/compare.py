@@ -121,7 +121,7 @@ def compare(
     compared = compare_sides(
         sides, choose_reference(sides, reference), metric=metric, network=network, force=force
     )
-    folder = writable(out or beside(runs[0]))
+    folder = writable(out or beside(runs[0]), folder=True)
     drawn: list[Path] = []
     skipped: list[str] = []
     if figure:  # first, since it can fail: a misspelt case leaves nothing behind

@@ -93,7 +93,7 @@ def predict(
         bool,
         typer.Option(
             "--skip-existing",
-            help="Leave scans out that the same models finished with the same options.",
+            help="Leave scans out that the same models finished from the same files with the same options.",
             rich_help_panel=WRITTEN,
         ),
     ] = False,
@@ -107,16 +107,16 @@ def predict(
     """
     if overwrite and skip_existing:
         raise DaclError("--overwrite and --skip-existing exclude each other", "choose one of them")
-    writable(out)
+    writable(out, folder=True)
     from dacl.prediction.batch import predict_all
     from dacl.prediction.images import find_scans
     from dacl.prediction.predictor import Predictor
 
-    scans = find_scans(images)
     predictor = Predictor.load(
         path, *(ensemble or ()), checkpoint=checkpoint, network=network,
         tta=tta, post=post, device=device, precision=precision,
     )  # fmt: skip
+    scans = find_scans(images, predictor.models[0].meta.channels)
     existing: Literal["refuse", "skip", "overwrite"] = "overwrite" if overwrite else "refuse"
     with console.progress("predicting") as report:
         outcome = predict_all(

@@ -21,8 +21,10 @@ def minmax(image: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def percentile(image: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Clip at the volume's 0.5th and 99.5th percentile, then map to [0, 1]."""
+    """Clip at the volume's 0.5th and 99.5th percentile, then map to [0, 1]; as minmax where the two are one value."""
     low, high = np.percentile(image, (0.5, 99.5))
+    if low == high:  # nearly all background: clipped there, nothing would be left
+        return minmax(image)
     return _window(float(low), float(high))
 
 

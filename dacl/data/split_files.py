@@ -39,7 +39,8 @@ class SplitFile:
             masked: patients with a mask. The others close train where the file is nnU-Net's, which knows none.
 
         Raises:
-            DaclError: an unreadable file, a name that is neither patient nor case, a patient in two parts.
+            DaclError: an unreadable file, a name that is neither patient nor case, a patient in two parts, a
+                labelled set of another number of patients than its key.
         """
         content = self._content()
         folds = isinstance(content, list)
@@ -65,6 +66,10 @@ class SplitFile:
             rest = patients - set(masked) - {*train, *val, *test}
             train = (*train, *sorted(rest))
         labeled_sets = {n: as_patients(group) for n, group in sets.items()}
+        for n, group in labeled_sets.items():
+            if len(group) != n:
+                message = f"{self.path}: the labeled set of {n} is of {len(group)} patients"
+                raise DaclError(message, "name as many patients as the key says")
         return Split(self._name(content), train, val, test, labeled_sets=labeled_sets)
 
     def _content(self) -> Any:
@@ -108,10 +113,6 @@ class SplitFile:
         except (TypeError, ValueError, AttributeError) as error:
             message = f"{self.path}: labeled_sets is not a table of lists"
             raise DaclError(message, 'write {"3": ["case1", "case2", "case3"]}') from error
-        for n, names in found.items():
-            if len(names) != n:
-                message = f"{self.path}: the labeled set of {n} has {len(names)} names"
-                raise DaclError(message, "name as many patients as the key says")
         return found
 
     def _name(self, content: Any) -> str:

@@ -17,12 +17,13 @@ LICENCES = {
     "ssl4mis": _ACDC,
     "synapse": "The Synapse abdominal scans (BTCV) are given out at synapse.org after registration: the terms that "
     "were accepted there apply to what is made of them.",
-    "phantom": "The phantom is synthetic: no patient's data.",
 }
+SYNTHETIC = "The dataset is synthetic: no patient's data."
 OTHER_DATA = "dacl does not know the terms of this data: those under which it was given out apply."
 RULES = {
     "minmax": "per volume and channel, [minimum, maximum] to [0, 1]",
-    "percentile": "per volume and channel, clipped at the 0.5th and 99.5th percentile, then to [0, 1]",
+    "percentile": "per volume and channel, clipped at the 0.5th and 99.5th percentile (minimum and maximum where these "
+    "are equal), then to [0, 1]",
     "zscore": "per volume and channel, mean 0 and standard deviation 1",
 }
 
@@ -53,7 +54,7 @@ def model_card(model: Model, file: Path, checked: str, largest: float) -> str:
         "Use and limits": _limits(model),
         "How to feed it": _preprocessing(model),
         "How to run it": _usage(model, file),
-        "Licence of the data": [LICENCES.get(_family(about["dataset"]), OTHER_DATA)],
+        "Licence of the data": [_licence(model)],
         "Software": _software(),
     }
     title = f"# Model card: {about['run']}, network {model.network}"
@@ -75,8 +76,11 @@ def _patients(model: Model) -> str:
     return f"{count} patient{'s'[: count != 1]}"
 
 
-def _family(dataset: str) -> str:
-    return next((name for name in LICENCES if dataset.startswith(name)), dataset)
+def _licence(model: Model) -> str:
+    """What is known of a dataset of just this name: synapse-lung may be anybody's."""
+    if model.meta.synthetic:
+        return SYNTHETIC
+    return LICENCES.get(model.meta.dataset_name, OTHER_DATA)
 
 
 def _file(model: Model, file: Path, checked: str, largest: float) -> list[str]:

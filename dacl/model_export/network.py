@@ -45,11 +45,11 @@ def random_image(model: Model, batch: int, sides: tuple[int, ...], seed: int) ->
 
 
 def facts_of(model: Model) -> dict[str, Any]:
-    """What an exported file says of itself, beside its weights."""
+    """What an exported file says of itself, beside its weights; patients are counted, not named."""
     about = {key: value for key, value in model.about.items() if key not in ("file", "sha256")}
     source = {"file": model.about["file"], "sha256": model.about["sha256"]}
     return {
-        "config": model.config.model_dump(mode="json"),
+        "config": {**model.config.model_dump(mode="json"), "labeled_cases": []},
         "meta": public_meta(model.meta),
         "network": model.network,
         "about": {**about, "source": source},

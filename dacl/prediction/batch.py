@@ -1,18 +1,18 @@
 """Many scans into one folder: what is there already is respected, what fails is reported, the rest goes on."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from dacl.data.readers import Finding
-from dacl.errors import DaclError
+from dacl.data.readers import Finding, relative
+from dacl.errors import DaclError, out_of_memory
 from dacl.prediction.images import Scan
 from dacl.prediction.predictor import Predictor
-from dacl.prediction.scan import Unusable
+from dacl.prediction.scan import Unusable, folder_of
+from dacl.prediction.sidecar import files_by_name
 
 Report = Callable[[int, int, str], None]
 """`report(done, total, detail)`."""
@@ -57,7 +57,8 @@ def predict_all(
         out: folder, made where it is not there.
         probabilities: write them, too.
         existing: what to do about outputs that are there: refuse before anything is computed; `skip` scans whose
-            sidecar says that they are finished by the same models and options; `overwrite`.
+            sidecar says that the same models made them from the same files with the same options; `overwrite`,
+            which also removes probabilities that a sidecar names and nobody asks for now.
         report: progress, scan by scan.
 
     Raises:
@@ -69,7 +70,11 @@ def predict_all(
     there = [target for target in targets if target.scan.name not in skipped and target.exists()]
     if there and existing != "overwrite":
         unknown = existing == "skip"
-        made = "not finished by these models with these options" if unknown else "there already"
+        made = (
+            "not finished by these models with these options from these images"
+            if unknown
+            else "there already"
+        )
         raise DaclError(
             f"{len(there)} of {len(targets)} outputs are {made}, such as {there[0].exists()[0]}",
             "choose another folder, or --overwrite" + ("" if unknown else " or --skip-existing"),
@@ -83,7 +88,9 @@ def predict_all(
             written.append(target.predict(predictor))
         except Unusable as error:
             failed += error.findings
-        except (DaclError, MemoryError, torch.cuda.OutOfMemoryError) as error:
+        except Exception as error:
+            if not (isinstance(error, DaclError) or out_of_memory(error)):
+                raise
             failed.append(_failure(target.scan, error))
     report(len(todo), len(todo), "")
     return Outcome(tuple(written), tuple(sorted(skipped)), tuple(failed))
@@ -107,7 +114,7 @@ class _Target:
         return [file for file in files if file is not None and file.exists()]
 
     def predict(self, predictor: Predictor) -> Written:
-        self.sidecar.unlink(missing_ok=True)  # it must not vouch for files that are replaced
+        self._withdraw()
         found = predictor.predict_scan(self.scan.name, self.scan.channels, self.probabilities)
         found.save(self.mask, overwrite=True)
         return Written(
@@ -115,32 +122,69 @@ class _Target:
             found.record["classes"], found.warnings,
         )  # fmt: skip
 
+    def said(self) -> dict[str, Any]:
+        """What the sidecar says; nothing where there is none, or it is no JSON of ours."""
+        try:
+            said = json.loads(self.sidecar.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return said if isinstance(said, dict) else {}
+
+    def _withdraw(self) -> None:
+        """Remove the sidecar, which must not vouch for files that are replaced, and probabilities it names alone."""
+        stale = self.mask.with_name(f"{self.scan.name}_probabilities.nii.gz")
+        if self.probabilities is None and self.said().get("probabilities") == stale.name:
+            stale.unlink(missing_ok=True)
+        self.sidecar.unlink(missing_ok=True)
+
 
 def _check_images(targets: Sequence[_Target]) -> None:
-    images = {file.resolve() for target in targets for file in target.scan.channels}
+    images = {_place(file) for target in targets for file in target.scan.channels}
     for target in targets:
         for file in (target.mask, target.probabilities):
-            if file is not None and file.resolve() in images:
+            if file is not None and _place(file) in images:
                 raise DaclError(
                     f"{file} is one of the images: its mask would replace it",
                     "choose another --out",
                 )
 
 
+def _place(file: Path) -> str:
+    """Where a file lies; some file systems hold a.NII.GZ and a.nii.gz for one."""
+    return str(file.resolve()).casefold()
+
+
 def _finished(predictor: Predictor, targets: Sequence[_Target]) -> set[str]:
-    """Names of the scans whose sidecar says that the same models made them with the same options."""
-    wanted = {"models": [model.about for model in predictor.models], "options": predictor.options}
+    """Names of the scans whose sidecar says that the same models made them of these files with the same options."""
+    models, options = [model.about for model in predictor.models], predictor.options
     finished = set()
     for target in targets:
-        try:
-            said = json.loads(target.sidecar.read_text(encoding="utf-8"))
-            same = all(said[key] == value for key, value in wanted.items())
-        except (OSError, ValueError, KeyError, TypeError):
+        said, probable = target.said(), target.probabilities
+        wanted = (models, options, probable and probable.name)
+        if not said or wanted != tuple(map(said.get, ("models", "options", "probabilities"))):
             continue
-        files = (target.mask, target.probabilities)
-        if same and all(file is None or file.exists() for file in files):
+        files = [file for file in (target.mask, probable) if file is not None]
+        if all(file.exists() for file in files) and _made_of(said, target.scan):
             finished.add(target.scan.name)
     return finished
+
+
+def _made_of(said: dict[str, Any], scan: Scan) -> bool:
+    """Whether the sidecar names just the scan's files, with the bytes that they have now."""
+    try:
+        return bool(said["image"]["files"] == files_by_name(_hashes(scan)))
+    except (OSError, KeyError, TypeError):
+        return False
+
+
+def _hashes(scan: Scan) -> dict[str, str]:
+    """sha256 of every file of a scan, by its path under the folder that holds them all."""
+    folder, hashes = folder_of(scan.channels), {}
+    for file in scan.channels:
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        hashes[relative(file.absolute(), folder)] = digest
+    return hashes
 
 
 def _failure(scan: Scan, error: BaseException) -> Finding:

@@ -1,7 +1,7 @@
 """Which files make which scan: NIfTI files and folders of them, channels by nnU-Net's suffixes `_0000`, `_0001`, ..."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,48 +19,79 @@ class Scan:
     channels: tuple[Path, ...]
 
 
-def find_scans(images: Sequence[Path]) -> list[Scan]:
+def find_scans(images: Sequence[Path], n_channels: int | None = None) -> list[Scan]:
     """The scans of these files and folders, in order; a folder's are those directly in it, by name.
 
-    Files that differ in `_0000`, `_0001`, ... alone are the channels of one scan. Numbers that do not begin with
-    `_0000`, such as years, are part of the name.
+    Files that differ in `_0000`, `_0001`, ... alone are the channels of one scan; where scans have one channel, they
+    are scans of their own. Numbers that do not begin with `_0000`, such as years, are part of the name.
+
+    Args:
+        images: files and folders.
+        n_channels: of a scan; None: any.
 
     Raises:
         DaclError: nothing there, not NIfTI, a channel missing, or two scans of one name.
     """
     # a file may be given twice, by itself and by its folder
     found = {file.absolute(): file for image in images for file in _files(image)}
-    files = set(found.values())
-    by_name: dict[tuple[Path, str], dict[int, Path]] = {}
-    for file in found.values():
-        stem = stem_of(file)
-        numbered = _NUMBERED.fullmatch(stem)
-        if numbered and file.with_name(f"{numbered[1]}_0000{file.name[len(stem) :]}") in files:
-            by_name.setdefault((file.parent, numbered[1]), {})[int(numbered[2])] = file
-        else:
-            by_name.setdefault((file, stem), {})[0] = file
     scans: dict[str, Scan] = {}
-    for (_, name), channels in by_name.items():
-        missing = [number for number in range(max(channels)) if number not in channels]
-        if missing:
-            raise DaclError(
-                f"scan {name} has channels {', '.join(f'_{n:04d}' for n in sorted(channels))}: "
-                f"_{missing[0]:04d} is missing",
-                "add the file, or rename the others",
-            )
-        scan = Scan(name, tuple(channels[number] for number in sorted(channels)))
-        if name in scans:
-            raise DaclError(
-                f"two scans are called {name}: {scans[name].channels[0]} and {scan.channels[0]}",
-                "predict them one after the other, into different folders",
-            )
-        scans[name] = scan
+    for name, channels in _by_name(found.values()):
+        if n_channels == 1 and len(channels) > 1:
+            several = [Scan(stem_of(file), (file,)) for _, file in sorted(channels.items())]
+        else:
+            several = [Scan(name, _in_order(name, channels))]
+        for scan in several:
+            if scan.name in scans:
+                raise _twice(scan.name, scans[scan.name].channels[0], scan.channels[0])
+            scans[scan.name] = scan
     return list(scans.values())
 
 
+def _by_name(files: Collection[Path]) -> list[tuple[str, dict[int, Path]]]:
+    """Names with their files, by the numbers that may be those of channels; a file by itself is number 0."""
+    there = {_twin(file) for file in files}
+    groups: dict[tuple[Path, str, str], dict[int, Path]] = {}
+    for file in files:
+        stem = stem_of(file)
+        numbered = _NUMBERED.fullmatch(stem)
+        if numbered and _twin(file, f"{numbered[1]}_0000") in there:
+            channels = groups.setdefault(_twin(file, numbered[1]), {})
+            other = channels.setdefault(int(numbered[2]), file)
+            if other != file:
+                raise _twice(stem, other, file)
+        else:
+            groups[file, stem, ""] = {0: file}
+    return [(name, channels) for (_, name, _), channels in groups.items()]
+
+
+def _in_order(name: str, channels: dict[int, Path]) -> tuple[Path, ...]:
+    missing = [number for number in range(max(channels)) if number not in channels]
+    if missing:
+        raise DaclError(
+            f"scan {name} has channels {', '.join(f'_{n:04d}' for n in sorted(channels))}: "
+            f"_{missing[0]:04d} is missing",
+            "add the file, or rename the others",
+        )
+    return tuple(channels[number] for number in sorted(channels))
+
+
+def _twice(name: str, one: Path, two: Path) -> DaclError:
+    return DaclError(
+        f"two scans are called {name}: {one} and {two}",
+        "predict them one after the other, into different folders",
+    )
+
+
 def stem_of(path: Path) -> str:
-    """A NIfTI file's name without its ending."""
-    return next((path.name.removesuffix(e) for e in ENDINGS if path.name.endswith(e)), path.name)
+    """A NIfTI file's name without its ending, which may be in capitals."""
+    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), "")
+    return path.name[: len(path.name) - len(ending)]
+
+
+def _twin(file: Path, stem: str | None = None) -> tuple[Path, str, str]:
+    """Folder, stem and ending of a file, or of one beside it of this stem; equal whatever the ending's capitals."""
+    own = stem_of(file)
+    return file.parent, own if stem is None else stem, file.name[len(own) :].lower()
 
 
 def _files(image: Path) -> list[Path]:
@@ -68,7 +99,9 @@ def _files(image: Path) -> list[Path]:
         found = sorted(
             file
             for file in image.iterdir()
-            if file.name.endswith(ENDINGS) and not file.name.startswith(".") and file.is_file()
+            if file.name.lower().endswith(ENDINGS)
+            and not file.name.startswith(".")
+            and file.is_file()
         )
         if not found:
             raise DaclError(
@@ -78,7 +111,7 @@ def _files(image: Path) -> list[Path]:
         return found
     if not image.exists():
         raise DaclError(f"no file {image}", "give NIfTI files, or folders that hold them")
-    if not image.name.endswith(ENDINGS):
+    if not image.name.lower().endswith(ENDINGS):
         raise DaclError(
             f"{image} is no NIfTI file", "images must be .nii or .nii.gz; dcm2niix converts DICOM"
         )

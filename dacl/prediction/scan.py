@@ -35,9 +35,8 @@ def read_for(model: Model, name: str, channels: Sequence[Path]) -> Case:
     Raises:
         Unusable: another number of channels than the model takes, or what `dacl preprocess` would refuse.
     """
-    folder = Path(os.path.commonpath([file.absolute().parent for file in channels]))
     source = CaseSource(
-        id=name, patient=name, phase="", raw=folder,
+        id=name, patient=name, phase="", raw=folder_of(channels),
         images=tuple(file.absolute() for file in channels), labels=(),
     )  # fmt: skip
     if len(channels) != model.meta.channels:
@@ -51,6 +50,11 @@ def read_for(model: Model, name: str, channels: Sequence[Path]) -> Case:
     if findings or case is None:
         raise Unusable(findings)
     return case
+
+
+def folder_of(channels: Sequence[Path]) -> Path:
+    """The deepest folder that holds all files of a scan: their names in reports and records are relative to it."""
+    return Path(os.path.commonpath([file.absolute().parent for file in channels]))
 
 
 def remarks(case: Case, models: Sequence[Model]) -> list[str]:

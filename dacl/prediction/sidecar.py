@@ -3,7 +3,7 @@
 Nothing in it depends on when or where the prediction was made: the same scan, model and options give the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def sidecar(
         "format": FORMAT,
         "mask": None,
         "image": {
-            "files": {Path(file).name: digest for file, digest in case.source.items()},
+            "files": files_by_name(case.source),
             "shape_ZHW": list(mask_ZHW.shape),
             "spacing_mm": case.spacing_mm,
             "orientation": case.orientation or None,
@@ -52,6 +52,12 @@ def sidecar(
         "warnings": list(warnings),
         "provenance": _software(),
     }
+
+
+def files_by_name(source: Mapping[str, str]) -> dict[str, str]:
+    """Hashes by file name; by the given paths where two files, in different folders, have one name."""
+    names = {Path(file).name: digest for file, digest in source.items()}
+    return names if len(names) == len(source) else dict(source)
 
 
 def class_sizes(

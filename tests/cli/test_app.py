@@ -121,8 +121,17 @@ def test_a_system_error_names_its_file(run_dacl, raising):
     assert outcome.err.startswith("Error: Permission denied: runs/a/run.json\nHint: ")
 
 
-def test_out_of_memory(run_dacl, raising):
-    raising(type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"))
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("4 GiB"),
+        type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."),
+        RuntimeError("MPS backend out of memory"),
+    ],
+)
+def test_out_of_memory(run_dacl, raising, error):
+    raising(error)
     assert run_dacl("broken").err.startswith("Error: Out of memory: ")
 
 

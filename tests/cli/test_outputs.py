@@ -24,6 +24,31 @@ def test_a_file_on_the_way_is_named(tmp_path: Path) -> None:
     assert "--out" in error.value.hint
 
 
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DaclError, match="file is a file"):
+        writable(tmp_path / "file", folder=True)
+    assert writable(tmp_path, folder=True) == tmp_path
+    assert writable(tmp_path / "new", folder=True).name == "new"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", "run", "scan.nii.gz"],
+        ["analyze", "density", "run"],
+        ["analyze", "clusters", "run"],
+    ],
+)
+def test_commands_that_fill_a_folder_refuse_a_file(
+    run_dacl, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    outcome = run_dacl(*command, "--out", tmp_path / "file")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "file is a file" in outcome.err
+
+
 def test_a_folder_without_permission_is_named(tmp_path: Path, monkeypatch) -> None:
     # Root may write everywhere, so the answer of the system is replaced.
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)

@@ -52,6 +52,17 @@ def test_every_option_reaches_the_sidecar(run_dacl, tmp_path, run, images) -> No
     assert (said["options"]["tta"], said["options"]["post"]) == (True, "largest-component")
 
 
+def test_scans_numbered_from_0000_are_no_channels_of_a_one_channel_model(
+    run_dacl, tmp_path, run, images
+) -> None:
+    for number, name in enumerate("ab"):
+        (images / f"{name}.nii.gz").rename(images / f"scan_{number:04d}.nii.gz")
+    outcome = run_dacl("predict", run, images, "-o", tmp_path / "out", "--device", "cpu", "--json")
+    assert outcome.code == 0, outcome.err
+    names = [found["name"] for found in json.loads(outcome.out)["predictions"]]
+    assert names == ["scan_0000", "scan_0001"]
+
+
 def test_bad_scans_come_in_a_table_and_the_code_is_1(run_dacl, tmp_path, run, images) -> None:
     (images / "c.nii.gz").write_bytes(b"no scan")
     outcome = run_dacl("predict", run, images, "-o", tmp_path / "out", "--device", "cpu")

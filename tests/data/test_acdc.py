@@ -40,6 +40,15 @@ def test_the_phase_is_the_one_that_info_cfg_names_not_the_order(raw_acdc):
     assert [s.phase for s in Acdc().discover(raw_acdc.raw).sources] == ["ES", "ED"]
 
 
+def test_endings_may_be_in_capitals(raw_acdc):
+    folder = raw_acdc.add(1)
+    for file in folder.glob("*frame01*"):
+        file.rename(folder / file.name.replace(".nii.gz", ".NII.GZ"))
+    case, findings = read(raw_acdc.raw, "patient001_frame01")
+    assert findings == []
+    np.testing.assert_array_equal(case.image_CZHW[0].T, raw_acdc.volume(101))
+
+
 def test_cine_files_and_strangers_are_left_alone(raw_acdc):
     folder = raw_acdc.add(1)
     for name in ("patient001_4d.nii.gz", "patient002_frame01.nii.gz", "MANDATORY_CITATION.md"):

@@ -15,6 +15,7 @@ KNOWN = {"background": 0, "kidney_left": 1, "kidney_right": 2, "liver": 5}
             {"liver": (200,), "kidney": (500, 600)},
             {0: 0, 200: 1, 500: 2, 600: 2},
         ),
+        ("liver=-1, kidney=-2+3", {"liver": (-1,), "kidney": (-2, 3)}, {0: 0, -1: 1, -2: 2, 3: 2}),
         ("liver=1,background=7+8", {"liver": (1,)}, {0: 0, 7: 0, 8: 0, 1: 1}),
     ],
 )
@@ -48,6 +49,8 @@ def test_names_of_the_dataset(text, index):
         ("a,b,a", None, "'a' twice"),
         ("a=1,b=1", None, "value 1 in two classes"),
         ("a=0", None, "value 0 is background"),
+        ("a=-0", None, "value 0 is background"),
+        ("a=--1", None, "'--1' is no value"),
         ("background=3", None, "names no class"),
         ("lever", KNOWN, "no class 'lever'; did you mean liver?"),
         ("liver=", KNOWN, "no class ''"),

@@ -23,6 +23,7 @@ from made_folders import (
 from dacl.data.prepare import BadCases
 from dacl.data.prepared import PreparedDataset
 from dacl.data.readers.folder import Folder
+from dacl.data.readers.nifti import load
 from dacl.errors import DaclError
 
 
@@ -102,6 +103,18 @@ def test_sparse_values_are_found_and_the_fix_is_the_option(tmp_path):
         run(raw, tmp_path / "out", skip_bad=True)
 
 
+def test_negative_values_are_mapped_by_the_option_that_the_fix_names(raw, tmp_path):
+    for path in (raw / "labels").iterdir():
+        save(path, mask(-1, 2, dtype=np.int16))
+    (finding,) = problems(raw)
+    option = finding.fix.split("--classes ")[1]
+    assert option == "class1=-1,class2=2"
+    run(raw, tmp_path / "out", classes=option)
+    np.testing.assert_array_equal(
+        PreparedDataset.open(tmp_path / "out").read_label("c1").T, mask(1, 2)
+    )
+
+
 def test_a_value_without_a_class_is_found_in_its_mask(raw):
     save(raw / "labels/c2.nii.gz", mask(1, 2, 9))
     (finding,) = problems(raw, classes="liver=1,kidney=2")
@@ -114,6 +127,21 @@ def test_masks_of_other_than_integers(raw):
     save(raw / "labels/c2.nii.gz", mask(1, 2).astype(np.float32) / 2)
     (finding,) = problems(raw, classes="liver,kidney")
     assert "not integers" in finding.problem
+
+
+def test_masks_of_which_none_can_be_read_say_why(raw):
+    for name in ("c1", "c2"):
+        save(raw / f"labels/{name}.nii.gz", mask(1, 2).astype(np.float32) / 2)
+    (raw / "labels/c3.nii.gz").write_bytes(b"nothing")
+    save(raw / "labels/c4.nii.gz", mask())
+    whole, *each = problems(raw)
+    assert whole.problem.startswith("no mask says what the classes are: 3 of 4 are unreadable")
+    assert [finding.case for finding in each] == ["c1", "c2", "c3"]
+    assert "not integers" in each[0].problem
+    assert "unreadable" in each[2].problem
+    # images alone would be no dataset
+    with pytest.raises(BadCases):
+        run(raw, None, skip_bad=True)
 
 
 def test_masks_that_are_no_masks(tmp_path):
@@ -158,6 +186,11 @@ def spoil(raw, name):
         content[80:92] = np.array(spacing_XYZ, "<f4").tobytes()
         path.write_bytes(content)
 
+    def in_units(code):
+        content = bytearray(plain(image_path, image(2)).read_bytes())
+        content[123] = code
+        image_path.with_suffix("").write_bytes(content)
+
     def plain(path, array):
         path.unlink()
         return save(path.with_suffix(""), array)
@@ -176,6 +209,8 @@ def spoil(raw, name):
         "constant": lambda: save(image_path, image(2) * 0),
         "zero spacing": lambda: respace(plain(image_path, image(2)), (0, 1.25, 3)),
         "negative spacing": lambda: respace(plain(image_path, image(2)), (-1.5, 1.25, 3)),
+        "metres": lambda: in_units(1 | 8),
+        "microns": lambda: in_units(3),
         "both": lambda: save(raw / "images/c2.nii", image(2)),
         "no image": image_path.unlink,
         "truncated": lambda: image_path.write_bytes(image_path.read_bytes()[:-50]),
@@ -204,6 +239,8 @@ def spoil(raw, name):
         ("constant", "constant image", "download"),
         ("zero spacing", "spacing (3.0, 1.25, 0.0) mm", "pixdim"),
         ("negative spacing", "spacing (3.0, 1.25, -1.5) mm", "pixdim"),
+        ("metres", "in metres (xyzt_units 9), not in mm", "set_xyzt_units('mm')"),
+        ("microns", "in micrometres (xyzt_units 3), not in mm", "pixdim and affine in mm"),
         ("both", "the same name as .nii and as .nii.gz", "keep one"),
         ("no image", "mask without its image", "add c2.nii.gz to images"),
         ("truncated", "truncated or damaged gzip", "download"),
@@ -217,6 +254,16 @@ def test_each_fault_has_its_finding_and_fix(raw, name, problem, fix):
     assert [f.case for f in found] == ["c2"]
     assert fix in found[0].fix
     assert found[0].file.startswith(("images/c2", "labels/c2"))
+
+
+@pytest.mark.parametrize("code", [0, 2, 2 | 8], ids=["unknown", "mm", "mm and seconds"])
+def test_mm_and_no_unit_are_taken_for_mm(raw, code):
+    path = raw / "images/c2.nii"
+    save(path, image(2))
+    content = bytearray(path.read_bytes())
+    content[123] = code
+    path.write_bytes(content)
+    assert load(path).spacing_mm == (3.0, 1.25, 1.5)
 
 
 @pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 2)])

@@ -1,5 +1,8 @@
 """What the names of files in a folder mean: channels, cases and patients."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 from made_folders import LPS, discover, image, mask, problems, run, save, write
@@ -92,6 +95,50 @@ def test_names_that_differ_are_matched_by_a_pattern(tmp_path):
         "images/volume-b3.nii": "case '3' a second time, beside volume-3.nii",
         "images/none.nii": r"--case-pattern '(\\d+)' finds no case in 'none'",
     }
+
+
+def test_numbers_from_0000_that_a_pattern_takes_for_cases_are_no_channels(tmp_path):
+    for number in range(4):
+        save(tmp_path / f"images/volume_{number:04d}.nii.gz", image(number))
+        save(tmp_path / f"labels/seg_{number:04d}.nii.gz", mask(1))
+    found = discover(tmp_path, case_pattern=r"(\d+)")
+    assert [(s.id, s.images[0].name, s.labels[0].name) for s in found.sources] == [
+        (f"{n:04d}", f"volume_{n:04d}.nii.gz", f"seg_{n:04d}.nii.gz") for n in range(4)
+    ]
+    assert (found.channels, found.findings) == ((), ())
+
+
+@pytest.mark.parametrize("pattern", [r"(\d+)", r"(\d+)$", r"^[a-z]+_\d+"])
+def test_channels_of_numbered_cases_stay_channels_under_a_pattern(tmp_path, pattern):
+    for number in range(3):
+        for channel in range(2):
+            save(tmp_path / f"images/amos_{number:04d}_{channel:04d}.nii.gz", image(number))
+        save(tmp_path / f"labels/amos_{number:04d}.nii.gz", mask(1))
+    found = discover(tmp_path, case_pattern=pattern)
+    assert ([len(s.images) for s in found.sources], found.findings) == ([2, 2, 2], ())
+
+
+def test_endings_may_be_in_capitals(tmp_path):
+    raw = write(tmp_path / "raw")
+    run(raw, tmp_path / "small")
+    for kind in ("images", "labels"):
+        (raw / kind / "c1.nii.gz").rename(raw / kind / "c1.NII.GZ")
+    run(raw, tmp_path / "out")
+    small, capital = (PreparedDataset.open(tmp_path / name) for name in ("small", "out"))
+    assert list(capital.infos) == list(small.infos)
+    np.testing.assert_array_equal(capital.read_image("c1"), small.read_image("c1"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf8_are_refused(tmp_path):
+    raw = write(tmp_path / "raw")
+    for kind in ("images", "labels"):
+        (raw / kind / "c2.nii.gz").rename(raw / kind / os.fsdecode(b"c\xe9.nii.gz"))
+    with pytest.raises(
+        DaclError, match=r"1 file names are not in UTF-8, such as c\\udce9"
+    ) as caught:
+        discover(raw)
+    assert "rename" in caught.value.hint
 
 
 def test_time_points_of_a_patient_stay_together(tmp_path):

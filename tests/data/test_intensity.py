@@ -28,6 +28,13 @@ def test_percentile_clips_the_tails():
     np.testing.assert_allclose(scaled, np.clip((image - 5) / 990, 0, 1), atol=1e-6)
 
 
+def test_percentiles_that_are_one_value_leave_the_image_its_contrast():
+    image = np.zeros((1, 1, 1, 1000), np.int16)
+    image[..., 100:103] = (10, 20, 40)
+    scaled = intensity.apply("percentile", image)
+    np.testing.assert_allclose(scaled, image / 40, rtol=1e-6)
+
+
 def test_zscore_has_mean_0_and_deviation_1():
     scaled = intensity.apply("zscore", IMAGE)
     assert abs(scaled.mean()) < 1e-6

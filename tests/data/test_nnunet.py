@@ -221,3 +221,12 @@ def test_plain_nifti_as_file_ending(tmp_path):
     raw = write(tmp_path / "raw", V2 | {"file_ending": ".nii"})
     save(raw / "imagesTr/c8_0000.nii", image(8))
     assert "c8" in {s.id for s in Nnunet().discover(raw).sources}
+
+
+def test_endings_may_be_in_capitals(tmp_path):
+    training = [{"image": f"imagesTr/c{i}.NII.GZ"} for i in range(1, 6)]
+    raw = write(tmp_path / "raw", {**V2, "file_ending": ".NII.GZ", "training": training})
+    for file in [*raw.glob("*/*.nii.gz")]:
+        file.rename(file.with_name(file.name.replace(".nii.gz", ".NII.GZ")))
+    found = Nnunet().discover(raw)
+    assert ([s.id for s in found.sources], found.findings) == ([f"c{i}" for i in range(1, 6)], ())

@@ -27,6 +27,11 @@ def test_our_json_with_patients(tmp_path):
     assert split.labeled(2) == ("p3", "p1")
 
 
+def test_a_labeled_set_of_cases_counts_their_patients(tmp_path):
+    content = {"train": ["p1", "p2"], "labeled_sets": {"1": ["p2_t1", "p2_t2"]}}
+    assert read(tmp_path / "s.json", content).labeled(1) == ("p2",)
+
+
 def test_lines_with_cases(tmp_path):
     text = "# mine\ntrain p1_t1\ntrain p1_t2\n\nval p2_t1 # one frame\ntest p3\n"
     assert read(tmp_path / "s.txt", text) == Split("s", ("p1",), ("p2",), ("p3",))
@@ -54,7 +59,11 @@ def test_nnunets_folds(tmp_path):
         ({"train": ["p1"], "labeled_sets": {"1": ["q1"]}}, "does not have: q1"),
         ({"train": ["p1"], "val": ["p1_t2"]}, "p1 in train and in val"),
         ({"train": "p1"}, "train is not a list of names"),
-        ({"train": ["p1"], "labeled_sets": {"2": ["p1"]}}, "the labeled set of 2 has 1 names"),
+        ({"train": ["p1"], "labeled_sets": {"2": ["p1"]}}, "the labeled set of 2 is of 1 patients"),
+        (
+            {"train": ["p1"], "labeled_sets": {"2": ["p1_t1", "p1_t2"]}},
+            "the labeled set of 2 is of 1 patients",
+        ),
         ({"train": ["p1"], "labeled_sets": {"x": ["p1"]}}, "labeled_sets is not a table"),
         ([1, 2], "holds no split"),
         ("{", "cannot be read"),

@@ -49,6 +49,15 @@ def test_the_layout_at_every_level(tmp_path, level):
     assert (found.modality, found.default_split) == ("CT", "dhc-2023")
 
 
+def test_endings_may_be_in_capitals(raw):
+    for kind in ("img", "label"):
+        file = raw / f"Training/{kind}/{kind}0023.nii.gz"
+        file.rename(file.with_suffix("").with_suffix(".NII.GZ"))
+    found = Synapse().discover(raw)
+    assert [s.id for s in found.sources] == sorted(FEW)
+    assert found.findings == ()
+
+
 def test_volumes_are_turned_to_lps(raw, tmp_path):
     prepare(Synapse(), raw, tmp_path / "out", rule="hu:-75:275")
     dataset = PreparedDataset.open(tmp_path / "out")

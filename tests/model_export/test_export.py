@@ -73,6 +73,23 @@ def test_the_same_export_twice_is_the_same_file(tmp_path: Path, run: Path) -> No
         assert secret not in one.read_bytes()
 
 
+def test_labeled_patients_that_were_chosen_by_name_do_not_travel(tmp_path: Path) -> None:
+    run = made.write_model(tmp_path / "run", made.RESAMPLE)
+    state = torch.load(run / "best.pt", weights_only=True)
+    state["config"]["labeled_cases"] = ["hidden-name"]
+    torch.save(state, run / "best.pt")
+    found = export_model(run, tmp_path / "model.safetensors").model
+    assert b"hidden-name" not in found.read_bytes()
+    read = load_model(found, CPU)
+    assert (read.config.labeled, read.config.labeled_cases) == (1, ())
+    # what the run was stays known
+    trained = load_model(run, CPU)
+    assert trained.config.labeled_cases == ("hidden-name",)
+    assert read.about["config_hash"] == trained.about["config_hash"]
+    pytest.importorskip("onnxscript", reason="needs the extra `export`")
+    assert b"hidden-name" not in export_model(run, tmp_path / "model.onnx").model.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"no such file format", "damaged or no safetensors"), (None, "no model of dacl")],
@@ -264,6 +281,13 @@ class TestCard:
             assert part in text
         assert ("**synthetic**" in text) == (dataset == "phantom")
         assert "modality not recorded" in text
+
+    @pytest.mark.parametrize("dataset", ["acdc-like", "synapse2", "phantom", "phantoms-of-ours"])
+    def test_a_name_that_begins_alike_claims_no_licence(self, tmp_path: Path, dataset: str) -> None:
+        run = made.write_model(tmp_path / "run", dataset_name=dataset, synthetic=False)
+        text = export_model(run, tmp_path / "m.safetensors").card.read_text()
+        licence = text.split("## Licence of the data\n\n")[1].split("\n")[0]
+        assert licence.startswith("dacl does not know the terms of this data")
 
 
 def summary(step: int, dice: float) -> dict:

@@ -34,9 +34,21 @@ def test_numbers_from_0000_on_are_channels_and_others_are_names(tmp_path: Path) 
     assert find_scans([x1]) == [Scan("x_0001", (x1,))]
 
 
+def test_numbers_of_several_files_are_names_where_scans_have_one_channel(tmp_path: Path) -> None:
+    x0, x1, x3, y0 = touch(
+        tmp_path, "x_0000.nii.gz", "x_0001.nii.gz", "x_0003.nii.gz", "y_0000.nii.gz"
+    )
+    assert find_scans([tmp_path], 1) == [
+        Scan("x_0000", (x0,)), Scan("x_0001", (x1,)), Scan("x_0003", (x3,)), Scan("y", (y0,)),
+    ]  # fmt: skip
+    assert find_scans([x0, x1], 2) == [Scan("x", (x0, x1))]
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [
+        (["x_0000.nii", "x_0000.nii.gz"], "two scans are called x"),
+        (["x_0000.nii.gz", "x_0000.NII.GZ"], "two scans are called x_0000"),
         (["x_0000.nii.gz", "x_0002.nii.gz"], "_0001 is missing"),
         (["x_0000.nii.gz", "x.nii.gz"], "two scans are called x"),
         (["x.nii", "x.nii.gz"], "two scans are called x"),
@@ -69,3 +81,9 @@ def test_two_folders_may_not_hold_scans_of_one_name(tmp_path: Path) -> None:
 def test_dots_in_names_stay() -> None:
     assert stem_of(Path("a.b.nii.gz")) == "a.b"
     assert stem_of(Path("a.b.nii")) == "a.b"
+
+
+def test_endings_may_be_in_capitals(tmp_path: Path) -> None:
+    a, x0, x1 = touch(tmp_path, "A.NII", "x_0000.nii.gz", "x_0001.NII.GZ")
+    assert find_scans([tmp_path]) == [Scan("A", (a,)), Scan("x", (x0, x1))]
+    assert find_scans([a]) == [Scan("A", (a,))]

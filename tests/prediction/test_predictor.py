@@ -217,3 +217,14 @@ def test_importing_dacl_imports_nothing_heavy() -> None:
 
     with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
         _ = dacl.Predicter
+
+
+def test_a_scan_in_metres_is_refused(tmp_path: Path) -> None:
+    path = made.write_scan(tmp_path / "scan.nii")
+    content = bytearray(path.read_bytes())
+    content[123] = 1
+    path.write_bytes(content)
+    predictor = Predictor.load(made.write_model(tmp_path / "run"), device="cpu")
+    with pytest.raises(DaclError, match="in metres") as caught:
+        predictor.predict(path)
+    assert "in mm" in caught.value.hint

@@ -24,7 +24,7 @@ CLASS_NAMES = ("background", "RV", "Myo", "LV")
 _LEVELS = ("", "training", "testing", "database/training", "database/testing")
 _PATIENT = re.compile(r"(patient|phantom)\d+")
 _FRAME = re.compile(
-    r"(?P<case>(?P<patient>[a-z]+\d+)_frame(?P<frame>\d+))(?P<mask>_gt)?\.nii(\.gz)?"
+    r"(?P<case>(?P<patient>[a-z]+\d+)_frame(?P<frame>\d+))(?P<mask>_gt)?\.(?i:nii(\.gz)?)"
 )
 _UNREADABLE = "download it again"
 

@@ -5,6 +5,7 @@ several of them as one class. ``background=7``: a value that belongs to no class
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ def parse(text: str, known: Mapping[str, int] | None = None) -> Classes:
 
 
 def _value(text: str, known: Mapping[str, int] | None) -> int:
-    if text.isdecimal():
+    if re.fullmatch(r"-?\d+", text):
         return int(text)
     if known is None:
         raise DaclError(f"--classes: {text!r} is no value of a mask", _SYNTAX)

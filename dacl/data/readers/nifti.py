@@ -21,6 +21,7 @@ from dacl.errors import DaclError
 
 _HEADER_BYTES = 348
 _NIFTI_2 = ((540).to_bytes(4, "little"), (540).to_bytes(4, "big"))
+_UNITS_AT, _NOT_MM = 123, {1: "metres", 3: "micrometres"}
 _PIECE = 2**20
 _GZIP = b"\x1f\x8b"
 _DOWNLOAD_AGAIN = "download it again"
@@ -53,10 +54,6 @@ class Volume:
         """Return the values of a part of the volume, in the stored type where there is nothing to scale."""
         plain = (self.slope, self.inter) == (1.0, 0.0)
         return part if plain else part * self.slope + self.inter
-
-    def values(self) -> np.ndarray:
-        """Return all values in memory, in the stored type where there is nothing to scale."""
-        return self.scaled(self.raw_XYZ)
 
     def integer_type(self) -> np.dtype | None:
         """Return the smallest type that holds the values, None where they are not integers."""
@@ -99,13 +96,13 @@ def _silent(logger: logging.Logger) -> Iterator[None]:
 
 
 def load(path: Path) -> Volume:
-    """Map ``.nii`` or ``.nii.gz``; raises Unreadable.
+    """Map ``.nii`` or ``.nii.gz``, in small letters or capitals; raises Unreadable.
 
     Voxels stay in the file, or in an unnamed temporary one where it is packed, until they are looked at. The spacing
-    is pixdim's: ACDC's only affine, the sform, has unit scale.
+    is pixdim's: ACDC's only affine, the sform, has unit scale. A header without a unit is taken for mm.
 
     Raises:
-        Unreadable: the file is no 3D volume of numbers, or damaged.
+        Unreadable: the file is no 3D volume of numbers, or damaged, or says that its unit is not mm.
         DaclError: no room to unpack it.
     """
     import nibabel
@@ -120,6 +117,11 @@ def load(path: Path) -> Volume:
             # nibabel mends a doubtful header, with a line in its log; the checks here speak instead.
             with _silent(nibabel.imageglobals.logger):
                 nifti: Any = nibabel.Nifti1Image.from_stream(file)
+            if unit := _NOT_MM.get(header[_UNITS_AT] & 7):
+                raise Unreadable(
+                    f"its sizes are in {unit} (xyzt_units {header[_UNITS_AT]}), not in mm",
+                    "write pixdim and affine in mm; if they are, say so: img.header.set_xyzt_units('mm')",
+                )
             proxy = nifti.dataobj
             shape = _three_axes(proxy.shape, proxy.dtype)
             there = file.seek(0, os.SEEK_END) - proxy.offset
@@ -171,7 +173,7 @@ def _three_axes(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
 def _unpacked(path: Path) -> Iterator[tuple[Any, str]]:
     """Open a file, unpacked where it is packed, with the hash of its own bytes."""
     digest = sha256()
-    if path.suffix != ".gz":
+    if path.suffix.lower() != ".gz":
         with path.open("rb") as plain:
             while piece := plain.read(_PIECE):
                 digest.update(piece)

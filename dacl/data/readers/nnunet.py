@@ -108,7 +108,7 @@ def _content(raw: Path) -> dict[str, Any]:
             f"{path} has no labels", 'it should hold "labels": {"background": 0, "liver": 1}'
         )
     ending = content.get("file_ending", ".nii.gz")
-    if ending not in (".nii.gz", ".nii"):
+    if str(ending).lower() not in (".nii.gz", ".nii"):
         raise DaclError(f"{path}: the files end in {ending}, not in .nii.gz or .nii", CONVERT)
     if "dataset" in content:
         message = f"{path} lists its files itself, under dataset"
@@ -173,7 +173,7 @@ def _check_training_list(content: dict[str, Any], pairs: Pairs) -> None:
     for entry in content.get("training") or ():
         if not isinstance(entry, dict) or "image" not in entry:
             continue
-        case = re.sub(r"\.nii(\.gz)?$", "", Path(str(entry["image"])).name)
+        case = re.sub(r"(?i)\.nii(\.gz)?$", "", Path(str(entry["image"])).name)
         absent = [
             (kind, str(entry[kind]))
             for kind, held in (("image", pairs.images), ("label", pairs.masks))

@@ -39,11 +39,21 @@ def read_case(
 def discovered_classes(sources: Sequence[CaseSource]) -> tuple[Classes, list[Finding]]:
     """Look for the values of all masks: classes class1 to classK, with a finding unless the values are 1 to K.
 
-    DaclError if no mask has a value besides 0.
+    DaclError if no mask has a value besides 0. Where that is for masks that cannot be read, a finding: those of their
+    cases say why, once they are read.
     """
     masks = [path for source in sources for path in source.labels]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # unpacking leaves Python's lock
-        values = set().union(*pool.map(_values_of, masks)) - {0}
+        held = [*pool.map(_values_of, masks)]
+    values = set().union(*(each or () for each in held)) - {0}
+    folder = relative(masks[0].parent, sources[0].raw)
+    if not values and None in held:
+        problem = (
+            f"no mask says what the classes are: {held.count(None)} of {len(masks)} are unreadable "
+            "or not of integers"
+        )
+        finding = Finding(case=WHOLE_DATASET, file=folder, problem=problem, fix="mend those masks")
+        return in_order([1]), [finding]
     if not values:
         raise DaclError(
             f"none of the {len(masks)} masks has a voxel that is not 0",
@@ -59,21 +69,22 @@ def discovered_classes(sources: Sequence[CaseSource]) -> tuple[Classes, list[Fin
         return classes, []
     finding = Finding(
         case=WHOLE_DATASET,
-        file=relative(masks[0].parent, sources[0].raw),
+        file=folder,
         problem=f"the masks hold the values {_shown(values)}, not 1 to {len(values)}",
         fix=f"say what they mean: --classes {classes.option}",
     )
     return classes, [finding]
 
 
-def _values_of(path: Path) -> set[int]:
+def _values_of(path: Path) -> set[int] | None:
+    """Return the values of a mask, None if it is unreadable or has values that are not integers."""
     try:
         volume = load(path)
         stored = volume.integer_type()
     except Unreadable:
-        return set()  # a finding of the case, when it is read
+        return None  # a finding of the case, when it is read
     if stored is None:
-        return set()
+        return None
     return {
         value for part in slabs(volume.raw_XYZ.T)
         for value in distinct(volume.scaled(part).astype(stored))

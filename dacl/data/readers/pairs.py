@@ -6,7 +6,7 @@ the other folder.
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 from dacl.data.readers import CaseSource, Finding, relative
 from dacl.errors import DaclError
 
-_NIFTI = re.compile(r"(?P<stem>[^.].*?)\.nii(\.gz)?")
+_NIFTI = re.compile(r"(?P<stem>[^.].*?)\.nii(\.gz)?", re.IGNORECASE)
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 _OTHER_FORMATS = {
     ".mha", ".mhd", ".nrrd", ".nhdr", ".dcm", ".ima", ".img", ".hdr", ".mgz", ".mgh", ".npy", ".npz",
@@ -153,7 +153,7 @@ def read_images(
     folder: Path,
     pairs: Pairs,
     *,
-    masks: Container[str],
+    masks: Collection[str],
     n_channels: int | None = None,
     case_pattern: re.Pattern[str] | None = None,
 ) -> dict[str, dict[int, Path]]:
@@ -162,7 +162,7 @@ def read_images(
     ``masks`` are the names of mask files without their ending; the rest is as in `pair`.
     """
     files = _nifti_files(folder, pairs)
-    suffixed = _has_channel_suffixes(files, masks, n_channels)
+    suffixed = _has_channel_suffixes(files, masks, n_channels, case_pattern)
     if suffixed and not any(map(_CHANNEL.fullmatch, files)):
         some = next(iter(files.values())).name
         message = f"{n_channels} channels are named, and no image is called CASE_0000: {some}"
@@ -185,7 +185,7 @@ def read_images(
 
 
 def _nifti_files(folder: Path, pairs: Pairs) -> dict[str, Path]:
-    """List the NIfTI files of a folder by their name without ending; DaclError if there is none."""
+    """List the NIfTI files of a folder by their name without ending; DaclError if there is none, or a bad name."""
     if not folder.is_dir():
         raise DaclError(f"no folder {folder}", "give a folder of .nii or .nii.gz files")
     found: dict[str, Path] = {}
@@ -199,10 +199,11 @@ def _nifti_files(folder: Path, pairs: Pairs) -> dict[str, Path]:
             found[match["stem"]] = path
         elif path.suffix.lower() in _OTHER_FORMATS and not path.name.startswith("."):
             others.append(path.name)
+    _check_names(found)
     shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
     if not found:
         held = f": {shown}" if others else ""
-        inside = any(folder.glob("*/*.nii*"))
+        inside = any(_NIFTI.fullmatch(path.name) for path in folder.glob("*/*"))
         hint = (
             "put the files of its folders into one" if inside else "expected .nii or .nii.gz files"
         )
@@ -212,28 +213,53 @@ def _nifti_files(folder: Path, pairs: Pairs) -> dict[str, Path]:
     return found
 
 
+def _check_names(stems: Iterable[str]) -> None:
+    """DaclError for names that a case file cannot hold; Python stands lone surrogates for bytes that are no UTF-8."""
+    bad = [stem for stem in stems if stem != stem.encode(errors="ignore").decode()]
+    if bad:
+        shown = ", ".join(stem.encode(errors="backslashreplace").decode() for stem in bad[:3])
+        raise DaclError(
+            f"{len(bad)} file names are not in UTF-8, such as {shown}",
+            "rename them, for example by convmv -f latin1 -t utf8 --notest FOLDER/*",
+        )
+
+
 def _has_channel_suffixes(
-    images: Iterable[str], masks: Container[str], n_channels: int | None
+    images: Iterable[str],
+    masks: Collection[str],
+    n_channels: int | None,
+    case_pattern: re.Pattern[str] | None,
 ) -> bool:
     """Whether ``_0000`` ends an image's name as its channel, not as the number of the case."""
     stems = [stem for stem in images if _CHANNEL.fullmatch(stem)]
     if n_channels is not None and n_channels > 1:
         return True
     # amos_0001 with the mask amos_0001 is case 1; amos_0001_0000 with that mask is its channel 0.
-    return any(stem.endswith("_0000") for stem in stems) and not any(
-        stem in masks for stem in stems
+    if not any(stem.endswith("_0000") for stem in stems) or any(stem in masks for stem in stems):
+        return False
+    # volume_0000 is case 0000 where the pattern finds a mask for it, and none for volume.
+    cases = {_case_in(stem, case_pattern) for stem in masks} - {None}
+    return not any(
+        _case_in(stem, case_pattern) in cases
+        and _case_in(_CHANNEL.sub(r"\g<case>", stem), case_pattern) not in cases
+        for stem in stems
     )
 
 
 def _case(stem: str, path: Path, case_pattern: re.Pattern[str] | None, pairs: Pairs) -> str | None:
+    case = _case_in(stem, case_pattern)
+    if case is None and case_pattern is not None:
+        problem = f"--case-pattern {case_pattern.pattern!r} finds no case in {stem!r}"
+        pairs.found(stem, path, problem, "mend the pattern, or rename the file")
+    return case
+
+
+def _case_in(stem: str, case_pattern: re.Pattern[str] | None) -> str | None:
+    """Return the case of a file's name without its ending, None if the pattern finds none."""
     if case_pattern is None:
         return stem
     match = case_pattern.search(stem)
-    if match is None:
-        problem = f"--case-pattern {case_pattern.pattern!r} finds no case in {stem!r}"
-        pairs.found(stem, path, problem, "mend the pattern, or rename the file")
-        return None
-    return named_part(match, "case").replace("/", "_")
+    return named_part(match, "case").replace("/", "_") if match else None
 
 
 def _keep(files: dict[_Key, Path], key: _Key, path: Path, case: str, pairs: Pairs) -> None:

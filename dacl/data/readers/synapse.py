@@ -25,7 +25,7 @@ _EIGHT = (
     "aorta", "gallbladder", "kidney_L", "kidney_R", "liver", "pancreas", "spleen", "stomach",
 )  # fmt: skip
 _LEVELS = ("", "Training", "RawData/Training", "training")
-_FILE = re.compile(r"(?:img|label)(?P<case>\d+)\.nii(?:\.gz)?")
+_FILE = re.compile(r"(?:img|label)(?P<case>\d+)\.(?i:nii(?:\.gz)?)")
 
 
 class SynapseProtocol(NamedTuple):
@@ -133,7 +133,7 @@ def _numbered(folder: Path, raw: Path) -> tuple[dict[str, Path], list[Finding]]:
     """List the files of a folder by case number."""
     found: dict[str, Path] = {}
     findings = []
-    for path in sorted(folder.glob("*.nii*")):
+    for path in sorted(folder.glob("*")):
         match = _FILE.fullmatch(path.name)
         if match is None:
             continue
