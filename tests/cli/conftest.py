@@ -3,6 +3,8 @@
 import pytest
 import tiny
 
+from dacl.training.journal import Journal
+
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
@@ -25,3 +27,13 @@ def train(run_dacl, prepared, place):
         return run_dacl("train", "--data", data, *tiny.options(), *args)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def finished(prepared, tmp_path_factory):
+    """A finished run; read only."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "draw", lambda self: None)
+        tiny.train(prepared, folder, tiny.config("cps", optim={"steps": 5}))
+    return folder
