@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import tiny
 import tiny_ablation
+from refused import assert_refused
 from tiny_ablation import Here
 
 from dacl.config import resolve
@@ -75,17 +76,6 @@ def copy(finished, tmp_path):
     """The same in the working folder."""
     shutil.copytree(finished / "out", tmp_path / "out")
     return tmp_path / "out"
-
-
-def assert_refused(outcome, found, hint):
-    """Exit code 1, nothing on stdout, one line of what was found and one of what to do."""
-    assert (outcome.code, outcome.out) == (1, ""), outcome.err
-    lines = outcome.err.splitlines()
-    assert len(lines) == 2, outcome.err
-    assert lines[0].startswith("Error: ")
-    assert found in lines[0]
-    assert lines[1].startswith("Hint: ")
-    assert hint in lines[1]
 
 
 # Runs
