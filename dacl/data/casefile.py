@@ -133,7 +133,8 @@ def holds(path: Path, case: Case) -> bool:
         with h5py.File(path) as file:
             if file.attrs["format"] != FORMAT or json.loads(file.attrs["source"]) != case.source:
                 return False
-            if str(file.attrs.get("reading", "")) != case.reading:
+            made = [str(file.attrs.get(key, "")) for key in ("reading", "orientation")]
+            if made != [case.reading, case.orientation]:
                 return False
             for volume in file.values():
                 for prefix in np.ndindex(volume.shape[:-2]):

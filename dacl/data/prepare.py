@@ -194,9 +194,8 @@ def _check_one(
     if root is not None:
         aside = _aside(root, case.id)
         if holds(case_path(root, case.id), case):
-            aside.unlink(
-                missing_ok=True
-            )  # of another source, by a preparation that was interrupted
+            # of another source, by a preparation that was interrupted
+            aside.unlink(missing_ok=True)
         elif not holds(aside, case):
             write_case(aside, case)
     return entry_of(case, n_classes), findings

@@ -213,6 +213,7 @@ def test_holds_only_what_is_whole_and_of_the_same_source(dataset):
     assert holds(path, case())
     assert not holds(path, case(source={**source, "another": "file"}))
     assert not holds(path, case(reading="liver,spleen"))
+    assert not holds(path, case(orientation="LAS")), "another version turned it otherwise"
     flip_a_byte_of(path, "label")
     assert not holds(path, case())
     assert not holds(path.with_name("gone.h5"), case())
