@@ -6,6 +6,7 @@ import torch
 from methods.test_static_shapes import VARIANTS
 from torch.nn import functional as F
 
+from dacl.config import merge
 from dacl.networks.upsampling import BilinearUpsample
 from dacl.training.loop import Trainer
 from dacl.training.replay import Replayed
@@ -17,12 +18,24 @@ pytestmark = [
 
 FP32 = {"device": "cuda", "precision": "fp32", "network": {"dropout": [0.0] * 5}}
 STEPS = 12
+OTHERS = {
+    "class vectors": {"contrast": {"unit": "class"}},
+    "shared bank": {"contrast": {"bank": "shared"}},
+    "shared encoder": {"network": {"shared_encoder": True}},
+    "volumes": {
+        "image": {"dims": 3, "patch_depth": 16, "patch_size": 32, "slice_spacing_mm": 5.0},
+        "network": {"vnet_dropout": 0.0},
+        "optim": {"batch_labeled": 1, "batch_unlabeled": 1},
+    },
+}
 
 
 def losses(data, run_dir, method: str, **over) -> list[list[float]]:
     """Of every step; the contrast begins at step 2, and steps 3, 6, 9, 12 are logged."""
-    settings = {"contrast": {"warmup_fraction": 2 / STEPS}, "journal": {"log_every": 3}} | over
-    trainer = tiny.trainer_of(data, run_dir, method, optim={"steps": STEPS}, **settings)
+    settings = {
+        "contrast": {"warmup_fraction": 2 / STEPS}, "journal": {"log_every": 3}, "optim": {"steps": STEPS},
+    }  # fmt: skip
+    trainer = tiny.trainer_of(data, run_dir, method, **merge(settings, over))
     trainer.method.train()
     torch.manual_seed(0)
     for _ in range(STEPS):
@@ -38,6 +51,16 @@ def test_a_replayed_run_is_the_run(method, precision, data, tmp_path):
     found = losses(data, tmp_path / "b", method, **settings)
     assert found[0] == pytest.approx(expected[0], rel=1e-3)
     assert found[-1] == pytest.approx(expected[-1], rel=2e-2, abs=2e-2)
+
+
+@pytest.mark.parametrize("over", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_other_networks_and_units_are_replayed_as_well(over, precision, data, tmp_path):
+    settings = merge(FP32 | {"precision": precision}, over)
+    expected = losses(data, tmp_path / "a", "dacl", cuda_graph=False, **settings)
+    found = losses(data, tmp_path / "b", "dacl", **settings)
+    assert found[0] == pytest.approx(expected[0], rel=1e-3)
+    assert found[-1] == pytest.approx(expected[-1], rel=5e-2, abs=5e-2)
 
 
 def test_the_gpu_has_the_losses_of_the_cpu(data, tmp_path):
