@@ -1,7 +1,9 @@
 """A prepared dataset of four patients, small enough that a training step takes milliseconds."""
 
 import math
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -134,6 +136,15 @@ class Quiet:
 
     def warned(self, text, step) -> None:
         self.warnings.append((step, text))
+
+
+@contextmanager
+def no_pictures():
+    """Runs in it leave progress.png out: drawing it takes longer than training."""
+    from dacl.training.journal import Journal
+
+    with mock.patch.object(Journal, "draw", lambda self: self.run_dir / "progress.png"):
+        yield
 
 
 def trainer_of(data: Path, run_dir: Path, method: str = "cps", **over):

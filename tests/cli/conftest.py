@@ -3,8 +3,6 @@
 import pytest
 import tiny
 
-from dacl.training.journal import Journal
-
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
@@ -17,6 +15,13 @@ def place(tmp_path, monkeypatch):
     """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def no_pictures():
+    """See `tiny.no_pictures`."""
+    with tiny.no_pictures():
+        yield
 
 
 @pytest.fixture
@@ -33,7 +38,6 @@ def train(run_dacl, prepared, place):
 def finished(prepared, tmp_path_factory):
     """A finished run; read only."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "draw", lambda self: None)
+    with tiny.no_pictures():
         tiny.train(prepared, folder, tiny.config("cps", optim={"steps": 5}))
     return folder

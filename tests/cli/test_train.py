@@ -10,14 +10,11 @@ from refused import assert_refused
 
 from dacl.config_text import read_toml
 from dacl.training import checkpoint
-from dacl.training.journal import Journal
 
 SHORT = ["--steps", 5, "--method", "cps"]
 
 
-@pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch):
-    monkeypatch.setattr(Journal, "draw", lambda self: self.run_dir / "progress.png")
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 # A run

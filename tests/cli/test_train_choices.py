@@ -6,14 +6,11 @@ from pathlib import Path
 import pytest
 
 from dacl.config_text import read_toml
-from dacl.training.journal import Journal
 
 SHORT = ["--steps", 2, "--method", "cps"]
 
 
-@pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch):
-    monkeypatch.setattr(Journal, "draw", lambda self: self.run_dir / "progress.png")
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def test_labelled_patients_by_name_and_by_lot(train):

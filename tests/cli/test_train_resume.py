@@ -8,14 +8,11 @@ import torch
 from refused import assert_refused
 
 from dacl.training import checkpoint, loop
-from dacl.training.journal import Journal
 
 SHORT = ["--steps", 5, "--method", "cps"]
 
 
-@pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch):
-    monkeypatch.setattr(Journal, "draw", lambda self: self.run_dir / "progress.png")
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture

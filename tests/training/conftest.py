@@ -11,8 +11,7 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture
-def no_pictures(monkeypatch):
-    """Leave progress.png out: drawing it takes longer than training."""
-    from dacl.training.journal import Journal
-
-    monkeypatch.setattr(Journal, "draw", lambda self: self.run_dir / "progress.png")
+def no_pictures():
+    """See `tiny.no_pictures`."""
+    with tiny.no_pictures():
+        yield

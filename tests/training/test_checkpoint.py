@@ -181,11 +181,8 @@ def test_a_file_that_confuses_the_unpickler(path, content):
 
 @pytest.fixture(scope="module")
 def run_dir(data, tmp_path_factory):
-    from dacl.training.journal import Journal
-
     folder = tmp_path_factory.mktemp("run") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "draw", lambda self: None)
+    with tiny.no_pictures():
         tiny.train(data, folder, tiny.config("cps", optim={"steps": 5}))
     return folder
 

@@ -33,15 +33,13 @@ def forks():
 @pytest.fixture(scope="module")
 def alone(data, tmp_path_factory):
     """Run folders of each method never interrupted, made when asked for."""
-    from dacl.training.journal import Journal
 
     done = {}
 
     def run(method):
         if method not in done:
             folder = tmp_path_factory.mktemp(method) / "run"
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(Journal, "draw", lambda self: None)
+            with tiny.no_pictures():
                 tiny.train(data, folder, tiny.config(method, optim=OPTIM))
             assert checkpoint.load(folder / "latest.pt")["step"] == STEPS
             done[method] = folder

@@ -19,11 +19,8 @@ SHORT = {"steps": 6}
 @pytest.fixture(scope="module")
 def stopped(data, tmp_path_factory):
     """A run stopped after four steps; read only."""
-    from dacl.training.journal import Journal
-
     run_dir = tmp_path_factory.mktemp("stopped") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "draw", lambda self: None)
+    with tiny.no_pictures():
         listener = tiny.Quiet()
         trainer = Trainer(tiny.config("cps"), PreparedDataset.open(data), run_dir)
         trainer.run(listener, lambda: listener.steps[-1] == 4)

@@ -37,11 +37,8 @@ def config(method, **over):
 @pytest.fixture(scope="module")
 def alone(data, tmp_path_factory):
     """Run folders of each method never interrupted."""
-    from dacl.training.journal import Journal
-
     folders = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "draw", lambda self: None)
+    with tiny.no_pictures():
         for method in METHODS:
             folders[method] = tmp_path_factory.mktemp(method) / "run"
             tiny.train(data, folders[method], config(method))

@@ -26,7 +26,6 @@ from dacl.training.distributed import (
     require_same,
     share_running_statistics,
 )
-from dacl.training.journal import Journal
 from dacl.training.loop import Trainer
 from dacl.training.validation import Validation, validate
 
@@ -173,10 +172,9 @@ def complaints(ranks: Ranks) -> dict[str, str]:
 
 def main() -> None:
     data, out = map(Path, sys.argv[1:])
-    Journal.draw = lambda self: None  # type: ignore[method-assign]  # it takes longer than the training
     found: dict = {}
     try:
-        with joined() as ranks:
+        with tiny.no_pictures(), joined() as ranks:
             found |= {
                 "rank": ranks.rank,
                 "outcomes": outcomes(ranks),
