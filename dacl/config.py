@@ -378,9 +378,14 @@ def recipe(config: Config) -> dict[str, Any]:
     }
 
 
-def complete(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe with what it leaves unsaid, to compare runs by; a key still absent is one the run did not read."""
-    return {**UNSAID, **recipe}
+def settings_of(config: Config) -> dict[str, Any]:
+    """`recipe` with what it leaves unsaid, to compare runs by; a key still absent is one that the run does not read."""
+    return with_unsaid(recipe(config))
+
+
+def with_unsaid(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `recipe` gave, with `UNSAID`."""
+    return {**UNSAID, **values}
 
 
 def config_hash(config: Config) -> str:

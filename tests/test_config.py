@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dacl.config import Config, complete, config_hash, known_keys, merge, recipe, resolve
+from dacl.config import Config, config_hash, known_keys, merge, recipe, resolve, settings_of
 from dacl.config_text import parse_assignments, read_toml, to_toml
 from dacl.errors import DaclError
 from dacl.presets import PRESETS
@@ -265,12 +265,12 @@ def test_settings_that_are_off_are_no_part_of_the_recipe():
 
 def test_a_complete_recipe_has_every_key_that_was_read():
     plain, off = (
-        complete(recipe(resolve("paper", over))) for over in ({}, {"image": {"mirror": False}})
+        settings_of(resolve("paper", over)) for over in ({}, {"image": {"mirror": False}})
     )
     assert plain.keys() == off.keys()
     assert (plain["image.mirror"], off["image.mirror"]) == (True, False)
     assert (plain["labeled_order"], plain["labeled_cases"], plain["image.dims"]) == ("split", [], 2)
-    assert complete(recipe(resolve("paper", {"image": {"dims": 3}})))["image.dims"] == 3
+    assert settings_of(resolve("paper", {"image": {"dims": 3}}))["image.dims"] == 3
 
 
 @pytest.mark.parametrize(

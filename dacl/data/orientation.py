@@ -27,7 +27,10 @@ def axis_codes(affine: np.ndarray) -> str:
 
 
 def is_canonical(affine: np.ndarray) -> bool:
-    """Whether voxels lie in the canonical orientation as they are stored; found without nibabel."""
+    """Whether voxels lie in the canonical orientation as they are stored, to the nearest axis; found without nibabel.
+
+    Never of an oblique stack, which has no nearest axis to go by.
+    """
     cosines = np.asarray(affine)[:3, :3]
     nearest = np.abs(cosines).argmax(axis=0).tolist()
     same = nearest == [0, 1, 2] and (np.sign(cosines.diagonal()) == (-1, -1, 1)).all().item()

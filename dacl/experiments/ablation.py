@@ -54,6 +54,13 @@ class Row:
             values |= {"labeled": patients, "labeled_cases": (), "labeled_order": "split"}
         return resolve(base.preset, values)
 
+    def follows(self, key: str) -> bool:
+        """Whether `config` sets this key (dotted) along with what makes the row."""
+        if self.key == ALL_LABELED:
+            return key.startswith("labeled")
+        no_bank = self.settings.get("contrast", {}).get("bank_size") == 0
+        return key == "contrast.density_from" and no_bank
+
 
 def components(*, upper_bound: bool = False) -> tuple[Row, ...]:
     """Table 2: labelled-only, rows I to VI, VI with negatives from anchors, and on request the fully supervised row.

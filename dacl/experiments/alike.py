@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dacl.config import complete
+from dacl.config import with_unsaid
 from dacl.errors import DaclError
 from dacl.experiments.ablation import ALL_LABELED
 from dacl.experiments.measured import RowResult
@@ -82,22 +82,15 @@ def _other_recipes(there: Mapping[str, RowResult]) -> list[str]:
     for row, result in there.items():
         own = flat(result.row.settings)
         for seed, run in result.runs.items():
-            for key, value in (complete(run.recipe) if run.recipe else {}).items():
+            for key, value in (with_unsaid(run.recipe) if run.recipe else {}).items():
                 if key in own:
                     if value != own[key]:
                         found[f"row {row}, seed {seed} has {key} = {value}, not {own[key]}"] = None
-                elif key not in SETTABLE.values() and not _follows(key, row, own):
+                elif key not in SETTABLE.values() and not result.row.follows(key):
                     first, other = seen.setdefault(key, (row, value))
                     if value != other:
                         found[f"{key}: {other} in row {first}, {value} in row {row}"] = None
     return list(found)
-
-
-def _follows(key: str, row: str, own: Mapping[str, Any]) -> bool:
-    """Whether `Row.config` sets the key along with what makes the row: all labels, or no bank to seek neighbours in."""
-    if row == ALL_LABELED:
-        return key.startswith("labeled")
-    return key == "contrast.density_from" and own.get("contrast.bank_size") == 0
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

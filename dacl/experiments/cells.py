@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dacl.config import Config, complete, recipe, resolve
+from dacl.config import Config, resolve, settings_of
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.experiments.ablation import Row
@@ -168,7 +168,7 @@ def _check_same(cell: Cell, stored: Config) -> None:
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    return {**complete(recipe(config)), "seed": config.seed}
+    return {**settings_of(config), "seed": config.seed}
 
 
 def _leftover(cell: Cell) -> bool:

@@ -81,7 +81,9 @@ def few_patients_lines(counts: Sequence[int]) -> list[str]:
     """What intervals over so many patients are worth, at the least of them; nothing from enough."""
     least = min(counts, default=LEAST_PATIENTS)
     if least == 1:
-        return ["one patient: there is no other to draw, and the intervals have no width on its account"]  # fmt: skip
+        return [
+            "one patient: there is no other to draw, and the intervals have no width on its account"
+        ]
     if least < LEAST_PATIENTS:
         return [
             f"few patients make the intervals too narrow: from {least} they cover the truth in at most "

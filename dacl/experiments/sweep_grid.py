@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dacl.config import Config, complete, known_keys, recipe
+from dacl.config import Config, known_keys, recipe, settings_of
 from dacl.config_text import parse_assignments
 from dacl.errors import DaclError
 from dacl.experiments.ablation import Row, full
@@ -138,7 +138,7 @@ def _base_label(name: str, base: Config) -> str:
             return f"{section.weight:g}"
         usual = PAPER_CEILING if name == "lambda_CL" else 1.0
         return RAMP if section.weight == usual else f"{RAMP} to {section.weight:g}"
-    value = complete(recipe(base))[SHORT.get(name, name)]
+    value = settings_of(base)[SHORT.get(name, name)]
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
@@ -167,7 +167,7 @@ def _settings_of(name: str, base: Config) -> Callable[[str], dict[str, Any]]:
             else f"parameters: {', '.join([*WEIGHTS, *SHORT])}, or a key of docs/configuration.md "
             "such as contrast.anchors",
         )
-    if key not in complete(recipe(base)):
+    if key not in settings_of(base):
         raise DaclError(
             f"sweep: {key} changes nothing that {base.method} computes",
             f"parameters: {', '.join([*WEIGHTS, *SHORT])}, or another key of docs/configuration.md",

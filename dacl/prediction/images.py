@@ -76,9 +76,11 @@ def _in_order(name: str, channels: dict[int, Path]) -> tuple[Path, ...]:
 
 
 def _twice(name: str, one: Path, two: Path) -> DaclError:
+    apart = "predict them one after the other, into different folders"
+    together = "keep one of the two, or rename it"
     return DaclError(
         f"two scans are called {name}: {one} and {two}",
-        "predict them one after the other, into different folders",
+        together if one.parent == two.parent else apart,
     )
 
 

@@ -71,16 +71,14 @@ def _orientation(case: Case, model: Model) -> list[str]:
         return [
             "the orientation of the training volumes is unknown: the scan was taken as it is stored"
         ]
-    if not case.orientation and is_oblique_stack(case.affine):
-        return [
-            "its slices are oblique to every axis of the body: the scan was taken as it is stored, "
-            f"as if that were {CANONICAL}"
-        ]
     if not case.orientation:
-        return [
-            "the header has neither sform nor qform: the scan was taken as it is stored, "
-            f"as if that were {CANONICAL}"
-        ]
+        oblique = is_oblique_stack(case.affine)
+        why = (
+            "its slices are oblique to every axis of the body"
+            if oblique
+            else "the header has neither sform nor qform"
+        )
+        return [f"{why}: the scan was taken as it is stored, as if that were {CANONICAL}"]
     if model.meta.orientation is None and case.orientation != CANONICAL:
         return [
             f"turned from {case.orientation} to {CANONICAL}; the checkpoint is of a version that did not record "

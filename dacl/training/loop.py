@@ -128,6 +128,7 @@ class Trainer:
         with checkpoint.complete(path):
             config = resolve(state["config"]["preset"], state["config"])
             meta, step = checkpoint.read_meta(state), int(state["step"])
+        # out here, because a wrong machine option is no damaged checkpoint
         config = resolve(config.preset, state["config"], machine or {})
         if step >= config.optim.steps:
             raise Finished(

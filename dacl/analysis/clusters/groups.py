@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dacl.config import Config, complete, config_hash, recipe, resolve
+from dacl.config import Config, config_hash, resolve, settings_of
 from dacl.errors import DaclError
 
 MOST_SETTINGS = 2
@@ -69,14 +69,12 @@ def _labels(firsts: Sequence[Member]) -> list[str]:
 
 def _settings(alike: Sequence[Member]) -> list[str]:
     """`sampling=random`: settings in which they differ, where they depart from the preset."""
-    recipes = [complete(recipe(member.config)) for member in alike]
+    recipes = [settings_of(member.config) for member in alike]
     differing = [key for key in recipes[0] if len({str(each.get(key)) for each in recipes}) > 1]
     found = []
     for member, values in zip(alike, recipes, strict=True):
         preset = member.config.preset
-        default: dict[str, Any] = complete(
-            recipe(resolve(preset, {"method": member.config.method}))
-        )
+        default: dict[str, Any] = settings_of(resolve(preset, {"method": member.config.method}))
         departs = [
             f"{key.rpartition('.')[2]}={values.get(key)}"
             for key in differing

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dacl.config import complete
+from dacl.config import with_unsaid
 from dacl.experiments.ablation import Row
 from dacl.experiments.claims import ENOUGH_SEEDS, SIGN, few_patients_lines, why_no_claim
 from dacl.experiments.comparison.compared import ClassDifference, Compared, SideDifference
@@ -55,7 +55,7 @@ def _recipes(compared: Compared) -> Iterator[str]:
             records = [x.first.summary["provenance"] for x in (reference, side)]
             pairs = {key: [str(record.get(key)) for record in records] for key in NOTED}
         else:
-            first, second = complete(first), complete(second)
+            first, second = with_unsaid(first), with_unsaid(second)
             shared = [key for key in first if key in second and key != "method"]
             pairs = {key: [str(first[key]), str(second[key])] for key in shared}
         differing = [f"{key} {two} ({one})" for key, (one, two) in pairs.items() if one != two]

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from dacl.analysis.report import Average, Metric
-from dacl.config import complete, recipe
+from dacl.config import settings_of
 from dacl.experiments.tables import COLUMNS, Summary
 from dacl.metrics.summary import FOREGROUND
 from dacl.training.checkpoint import Trained
@@ -77,7 +77,7 @@ def cost(records: Sequence[Record]) -> dict[str, str]:
 
 def settings(trained: Trained) -> dict[str, Any]:
     """The configuration that the method reads, with dotted keys, and the seed."""
-    return {"seed": trained.config.seed, **complete(recipe(trained.config))}
+    return {"seed": trained.config.seed, **settings_of(trained.config)}
 
 
 def averages(summary: Summary, network: str) -> dict[str, dict[str, Average]]:
