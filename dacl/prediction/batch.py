@@ -131,7 +131,7 @@ class _Target:
         return said if isinstance(said, dict) else {}
 
     def _withdraw(self) -> None:
-        """Remove the sidecar, which must not vouch for what is replaced, and its probabilities if none are asked for."""
+        """Remove the sidecar, which must not vouch for what is replaced, and its probabilities where none are asked."""
         stale = self.mask.with_name(f"{self.scan.name}_probabilities.nii.gz")
         if self.probabilities is None and self.said().get("probabilities") == stale.name:
             stale.unlink(missing_ok=True)
