@@ -5,6 +5,7 @@ from benchmarks.harness import AtLeast, Bench
 
 THREADS = None
 MODES: dict[str, step_gpu.Mode] = {
+    "tf32, compiled": step_gpu.Mode({"precision": "fp32", "compile": True}, AtLeast(60)),
     "bf16, compiled": step_gpu.Mode({"precision": "bf16", "compile": True}, AtLeast(150)),
 }
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from dacl.contrast import shapes
 from dacl.contrast.draws import Draws
 from dacl.contrast.prototypes import masked_average_pool
-from dacl.contrast.selection import Chosen, random_members
+from dacl.contrast.selection import Chosen, Group, random_members_of_each
 from dacl.contrast.shares import WHOLE, Shares
 
 Head = Callable[[Tensor, Tensor | None], Tensor]
@@ -59,9 +59,10 @@ def pixel_units(
     """
     classes_P = classes.flatten()
     member_NP = classes_P == torch.arange(n_classes, device=classes_P.device).unsqueeze(1)
-    own = random_members(member_NP[1:], cap, draws.pixel_P)
     pool = (classes_P >= 0) & ~member_NP[1:] if out_of_class else member_NP[:1]
-    other = random_members(pool, others, draws.other_P)
+    own, other = random_members_of_each(
+        Group(member_NP[1:], cap, draws.pixel_P), Group(pool, others, draws.other_P)
+    )
     valid_T = torch.cat([own.valid_CM.flatten(), other.valid_CM.flatten()])
     enough = valid_T.sum() >= 2  # batch statistics need two
     own, other = (Chosen(c.index_CM, c.valid_CM & enough) for c in (own, other))

@@ -20,12 +20,13 @@ def dice_loss(
 
     Range [0, 1]. The squared denominator and s = 1e-5 are SSL4MIS's; other repositories differ (methods 1.3).
     """
-    all_but_classes = (0, *range(2, probs.ndim))
+    space = tuple(range(2, probs.ndim))
     truth = F.one_hot(labels, probs.shape[1]).movedim(-1, 1).to(probs.dtype)
-    overlap_N = (probs * truth).sum(dim=all_but_classes)
+    overlap_BN = (probs * truth).sum(dim=space)
     # a one-hot map equals its square
-    total_N = probs.square().sum(dim=all_but_classes) + truth.sum(dim=all_but_classes)
-    overlap_N, total_N = ranks.sum(overlap_N, total_N)  # a ratio of sums is no mean over images
+    total_BN = probs.square().sum(dim=space) + truth.sum(dim=space)
+    # a ratio of sums is no mean over images
+    overlap_N, total_N = ranks.sum(overlap_BN.sum(dim=0), total_BN.sum(dim=0))
     return (1 - (2 * overlap_N + SMOOTH) / (total_N + SMOOTH)).mean()
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dacl.networks.concatenation import concatenate
+from dacl.networks.convolution import Conv3x3
 from dacl.networks.dropout import Dropout
 from dacl.networks.output import NetworkOutput, SegmentationNetwork
 from dacl.networks.upsampling import BilinearUpsample
@@ -19,7 +20,7 @@ Upsampling = Literal["bilinear", "transposed"]
 def _conv_block(channels_in: int, channels_out: int, dropout: float) -> nn.Sequential:
     def conv_norm(inner: int) -> list[nn.Module]:
         return [
-            nn.Conv2d(inner, channels_out, kernel_size=3, padding=1),
+            Conv3x3(inner, channels_out),
             nn.BatchNorm2d(channels_out),
             nn.LeakyReLU(inplace=True),  # in place: a fifth less memory, same values
         ]
@@ -74,7 +75,7 @@ class UNet(SegmentationNetwork):
             _Up(deep, skip, upsampling)
             for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.classifier = nn.Conv2d(width, classes, kernel_size=3, padding=1)
+        self.classifier = Conv3x3(width, classes)
         self.stride = 2 ** (len(dropout) - 1)
         self.feature_channels = 2 * width
 

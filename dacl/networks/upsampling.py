@@ -1,7 +1,7 @@
-"""Bilinear upsampling; on a GPU in 16 bits as two products with matrices.
+"""Bilinear upsampling; on a GPU as two products with matrices.
 
-Height and width are interpolated one after the other, and each is a linear map. A tensor core multiplies by a small
-matrix in the time that the pixels take to arrive; PyTorch's kernels, and more so the gradient's, take several times as
+Height and width are interpolated one after the other, and each is a linear map. A GPU multiplies by a small matrix in
+about the time that the pixels take to arrive; PyTorch's kernels, and more so the gradient's, take several times as
 long, and add up that gradient in an order that changes from run to run.
 """
 
@@ -18,8 +18,11 @@ class BilinearUpsample(nn.Upsample):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C 2*H 2*W"]:
         """In autocast's type where it is on, on a GPU; else in the type of `x`."""
-        if x.is_cuda and torch.is_autocast_enabled("cuda"):
-            return upsampled_by_products(x, torch.get_autocast_dtype("cuda"))
+        if x.is_cuda:
+            autocast = torch.is_autocast_enabled("cuda")
+            return upsampled_by_products(
+                x, torch.get_autocast_dtype("cuda") if autocast else x.dtype
+            )
         return super().forward(x)
 
 

@@ -26,6 +26,7 @@ from dacl.methods import METHODS, Batch
 from dacl.methods.base import Moment, Terms
 from dacl.ranks import ALONE, Ranks
 from dacl.training import checkpoint, distributed, silent, streams
+from dacl.training.ahead import Ahead
 from dacl.training.compiled import compiled_terms, has_fixed_shapes
 from dacl.training.device import device_name, peak_memory_mb, precision_name, trains_in_bf16
 from dacl.training.estimate import estimated_seconds
@@ -94,6 +95,7 @@ class Trainer:
         self.optimizer = optimizer_of(self.method, config.optim, self.device)
         replays = self.device.type == "cuda" and ranks.world == 1 and has_fixed_shapes(config)
         self._replayed = Replayed(self._update) if replays and config.cuda_graph else None
+        self._drawn = Ahead(self._draw, self.device)
         self.step = 0
         self._rng: dict[str, Tensor] | None = None
         self.best: dict[str, Any] | None = None
@@ -169,13 +171,17 @@ class Trainer:
 
     def train_step(self) -> None:
         """Draw a batch, learn from it, and keep its losses."""
-        batch = self.feed.batch(self.step)
-        moment = self.method.moment(batch, self.step)
         learn = self._replayed or self._update
-        self._terms = learn(batch, moment, poly_lr(self.step, self.config.optim))
+        self._terms = learn(*self._drawn(self.step), poly_lr(self.step, self.config.optim))
         losses = torch.stack([self._terms.total, *self._terms.parts.values()])
         self._since_log.append(self.ranks.mean(losses))
         self.step += 1
+        if self.step < self.config.optim.steps:
+            self._drawn.prepare(self.step)
+
+    def _draw(self, step: int) -> tuple[Batch, Moment]:
+        batch = self.feed.batch(step)
+        return batch, self.method.moment(batch, step)
 
     def _update(self, batch: Batch, moment: Moment, lr: float | Tensor) -> Terms:
         """Losses of the batch, new weights, and what the method does after it."""

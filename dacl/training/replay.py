@@ -74,13 +74,13 @@ class _Captured:
     """One kind of step, and the memory that it reads."""
 
     def __init__(self, update: Update, capture: Capture, batch: Batch, moment: Moment) -> None:
-        self._inputs = [tensor.clone() for tensor in _tensors(batch, moment)]
+        self._inputs = [tensor.clone() for tensor in tensors_of(batch, moment)]
         self._lr = torch.zeros((), device=batch.images.device)
         own_batch, own_moment = _with_tensors(batch, moment, iter(self._inputs))
         self._replay = capture(lambda: update(own_batch, own_moment, self._lr))
 
     def __call__(self, batch: Batch, moment: Moment, lr: float) -> Terms:
-        for own, new in zip(self._inputs, _tensors(batch, moment), strict=True):
+        for own, new in zip(self._inputs, tensors_of(batch, moment), strict=True):
             if own.shape != new.shape:
                 raise ValueError(
                     f"a step of shape {tuple(new.shape)} in place of {tuple(own.shape)}"
@@ -132,14 +132,15 @@ def _algorithms_tried() -> Iterator[None]:
         torch.backends.cudnn.benchmark = before
 
 
-def _tensors(batch: Batch, moment: Moment) -> list[Tensor]:
+def tensors_of(batch: Batch, moment: Moment) -> list[Tensor]:
+    """All that a step reads on the device and that changes from step to step, the learning rate apart."""
     draws = [tensor for draws in moment.draws.values() for tensor in draws]
     weights, scores = moment.weights.values(), moment.measure_scores.values()
     return [batch.images, batch.labels, *weights, *draws, *scores]
 
 
 def _with_tensors(batch: Batch, moment: Moment, own: Iterator[Tensor]) -> tuple[Batch, Moment]:
-    """The same with other tensors, in the order of `_tensors`."""
+    """The same with other tensors, in the order of `tensors_of`."""
     own_batch = Batch(next(own), next(own))
     weights = {name: next(own) for name in moment.weights}
     draws = {name: type(draws)(*(next(own) for _ in draws)) for name, draws in moment.draws.items()}

@@ -128,10 +128,10 @@ def test_every_tensor_of_a_step_is_an_input():
 
     walk(batch)
     walk(moment)
-    assert {id(tensor) for tensor in found} == {id(x) for x in replay._tensors(batch, moment)}
-    copies = [tensor.clone() for tensor in replay._tensors(batch, moment)]
+    assert {id(tensor) for tensor in found} == {id(x) for x in replay.tensors_of(batch, moment)}
+    copies = [tensor.clone() for tensor in replay.tensors_of(batch, moment)]
     own = replay._with_tensors(batch, moment, iter(copies))
-    assert [id(tensor) for tensor in replay._tensors(*own)] == [id(copy) for copy in copies]
+    assert [id(tensor) for tensor in replay.tensors_of(*own)] == [id(copy) for copy in copies]
 
 
 def test_a_step_of_another_shape_is_refused():
