@@ -5,15 +5,19 @@ from torch import Tensor, nn
 
 from dacl.methods import Batch, Method
 from dacl.networks.dropout import Dropout
+from dacl.networks.upsampling import BilinearUpsample
 
 REFERENCE = "fp32, eager, an optimizer per network (written by us as the field does it)"
 
 
 def plain(network: nn.Module) -> nn.Module:
-    """The network with the field's layers: PyTorch's dropout, activations out of place, the default layout."""
+    """The network with the field's layers: PyTorch's own, activations out of place, the default layout."""
     for name, child in network.named_children():
         if isinstance(child, Dropout):
             setattr(network, name, nn.Dropout(child.p))
+        elif isinstance(child, BilinearUpsample):
+            doubled = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+            setattr(network, name, doubled)
         elif isinstance(child, (nn.LeakyReLU, nn.ReLU)):
             child.inplace = False
         else:

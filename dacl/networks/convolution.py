@@ -1,8 +1,9 @@
-"""Convolutions three voxels wide; on a GPU, where channels are few, over groups of neighbouring columns.
+"""Convolutions three voxels wide; where channels are few and launches free, over groups of neighbouring columns.
 
 A tensor core multiplies tiles of 32 channels and more, and 16 channels leave most of it idle. Where channels lie last
 in memory, f neighbouring columns of c channels are, without a copy, one column of f c channels. From group to group
-the convolution is one with a larger kernel, most of it zeros: twice the products and more, in half of the time.
+the convolution is one with a larger kernel, most of it zeros: twice the products and more, in half of the time. It
+takes a dozen small operations more, which cost nothing in a captured or compiled step and too much in any other.
 """
 
 import torch
@@ -25,29 +26,32 @@ class _OverGroups(_ConvNd):
 
     taps: Tensor
 
-    def prepare(self) -> None:
-        """Once the channels are known."""
+    def _prepare(self, normed: bool) -> None:
+        self.normed = normed
+        """Whether a batch norm follows."""
+        self.grouped = False
+        """Whether `forward` goes over groups; see `over_groups`."""
         self.columns = columns_of_a_group(self.in_channels, self.out_channels)
         self.register_buffer("taps", taps_of_a_group(self.columns), persistent=False)
 
     def forward(self, x: Float[Tensor, "B I *S W"]) -> Float[Tensor, "B O *S W"]:
-        """The same sums on every device, to rounding."""
-        if not (x.is_cuda and on_tensor_cores()):
+        """The same sums either way, to rounding."""
+        if not self.grouped:
             return self._conv_forward(x, self.weight, self.bias)
-        return self.on_a_gpu(x)
-
-    def on_a_gpu(self, x: Float[Tensor, "B I *S W"]) -> Float[Tensor, "B O *S W"]:
-        """Over groups where the columns come in whole ones."""
         if self.columns > 1 and x.shape[-1] % self.columns == 0:
-            grouped = x.movedim(1, -1).unflatten(-2, (-1, self.columns)).flatten(-2).movedim(-1, 1)
-            out = self._conv_forward(grouped, self._weight_of_groups(), None)
-            out = out.movedim(1, -1).unflatten(-1, (self.columns, -1)).flatten(-3, -2)
-            out = out.movedim(-1, 1)
+            out = self._from_group_to_group(x)
         else:
             out = self._conv_forward(x, self.weight, None)
         assert self.bias is not None
         # apart, so that a compiled step adds it on the way to the norm, and in the maps' own precision
-        return out + self.bias.to(out.dtype).view(-1, *[1] * (x.ndim - 2))
+        bias = self.bias.to(out.dtype).view(-1, *[1] * (x.ndim - 2))
+        # Batch statistics take it away again: its gradient is 0, for which a step would read the map once more.
+        return out + (bias.detach() if self.normed and self.training else bias)
+
+    def _from_group_to_group(self, x: Float[Tensor, "B I *S W"]) -> Float[Tensor, "B O *S W"]:
+        groups = x.movedim(1, -1).unflatten(-2, (-1, self.columns)).flatten(-2).movedim(-1, 1)
+        out = self._conv_forward(groups, self._weight_of_groups(), None)
+        return out.movedim(1, -1).unflatten(-1, (self.columns, -1)).flatten(-3, -2).movedim(-1, 1)
 
     def _weight_of_groups(self) -> Float[Tensor, "fO fI *K"]:
         """The kernel from group to group, channels last as the maps: of each column its own, at its place."""
@@ -61,23 +65,30 @@ class _OverGroups(_ConvNd):
 class Conv3x3(_OverGroups, nn.Conv2d):
     """A 3x3 convolution that keeps height and width."""
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, *, normed: bool) -> None:
         super().__init__(channels_in, channels_out, kernel_size=3, padding=1)
-        self.prepare()
+        self._prepare(normed)
 
 
 class Conv3x3x3(_OverGroups, nn.Conv3d):
     """A 3x3x3 convolution that keeps depth, height and width."""
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, *, normed: bool) -> None:
         super().__init__(channels_in, channels_out, kernel_size=3, padding=1)
-        self.prepare()
+        self._prepare(normed)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def on_tensor_cores() -> bool:
-    """Whether this GPU's tensor cores take bfloat16, and fp32 as TF32 unless that was turned off."""
-    return torch.cuda.get_device_capability() >= (8, 0) and torch.backends.cudnn.allow_tf32
+def over_groups(network: nn.Module, device: torch.device) -> None:
+    """Let a network's convolutions go over groups, for steps that are captured or compiled.
+
+    Only on a GPU whose tensor cores take bfloat16, and fp32 as TF32, unless that was turned off: on any other unit
+    the zeros cost what they would if they were none.
+    """
+    tensor_cores = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    if tensor_cores and torch.backends.cudnn.allow_tf32:
+        for module in network.modules():
+            if isinstance(module, _OverGroups):
+                module.grouped = True
 
 
 def columns_of_a_group(channels_in: int, channels_out: int) -> int:

@@ -20,7 +20,7 @@ Upsampling = Literal["bilinear", "transposed"]
 def _conv_block(channels_in: int, channels_out: int, dropout: float) -> nn.Sequential:
     def conv_norm(inner: int) -> list[nn.Module]:
         return [
-            Conv3x3(inner, channels_out),
+            Conv3x3(inner, channels_out, normed=True),
             nn.BatchNorm2d(channels_out),
             nn.LeakyReLU(inplace=True),  # in place: a fifth less memory, same values
         ]
@@ -75,7 +75,7 @@ class UNet(SegmentationNetwork):
             _Up(deep, skip, upsampling)
             for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.classifier = Conv3x3(width, classes)
+        self.classifier = Conv3x3(width, classes, normed=False)
         self.stride = 2 ** (len(dropout) - 1)
         self.feature_channels = 2 * width
 

@@ -13,6 +13,10 @@ ENCODER_CONVOLUTIONS = (1, 2, 3, 3, 3)
 DECODER_CONVOLUTIONS = (3, 3, 2, 1)
 
 
+def _conv(channels_in: int, channels_out: int) -> nn.Module:
+    return Conv3x3x3(channels_in, channels_out, normed=True)
+
+
 def _down(channels_in: int, channels_out: int) -> nn.Module:
     return nn.Conv3d(channels_in, channels_out, kernel_size=2, stride=2)
 
@@ -48,8 +52,8 @@ class VNet(SegmentationNetwork):
         widths = [width * 2**stage for stage in range(self.stages)]
         self.encoder = nn.ModuleList()
         for stage, (wide, count) in enumerate(zip(widths, ENCODER_CONVOLUTIONS, strict=True)):
-            first = _down(widths[stage - 1], wide) if stage else Conv3x3x3(channels, wide)
-            inner = [Conv3x3x3(wide, wide) for _ in range(count if stage else count - 1)]
+            first = _down(widths[stage - 1], wide) if stage else _conv(channels, wide)
+            inner = [_conv(wide, wide) for _ in range(count if stage else count - 1)]
             self.encoder.append(_stage(first, *inner))
         self.decoder = nn.ModuleList()
         self.upsample = nn.ModuleList()
@@ -57,7 +61,7 @@ class VNet(SegmentationNetwork):
             widths[:0:-1], widths[-2::-1], DECODER_CONVOLUTIONS, strict=True
         ):
             self.upsample.append(_stage(_up(deep, wide)))
-            self.decoder.append(_stage(*(Conv3x3x3(wide, wide) for _ in range(count))))
+            self.decoder.append(_stage(*(_conv(wide, wide) for _ in range(count))))
         self.dropout = nn.Dropout3d(dropout)
         self.classifier = nn.Conv3d(width, classes, kernel_size=1)
         self.stride = 2 ** (len(widths) - 1)

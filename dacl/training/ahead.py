@@ -7,23 +7,27 @@ import torch
 from dacl.methods.base import Batch, Moment
 from dacl.training.replay import tensors_of
 
-Drawn = tuple[Batch, Moment]
-
 
 class Ahead:
     """Draws of the next step, on a GPU on a stream of their own: hundreds of small kernels beside the large ones.
 
     Args:
-        draw: batch and moment of a step; a function of the step, so that it does not matter when it is called.
+        batch: of a step; a function of the step, so that it does not matter when it is called.
+        moment: of a batch and a step, likewise.
         device: where they appear. Any but a GPU would only compute one after the other, and draws when asked.
     """
 
-    def __init__(self, draw: Callable[[int], Drawn], device: torch.device) -> None:
-        self._draw = draw
+    def __init__(
+        self,
+        batch: Callable[[int], Batch],
+        moment: Callable[[Batch, int], Moment],
+        device: torch.device,
+    ) -> None:
+        self._batch, self._moment = batch, moment
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self._next: tuple[int, Drawn] | None = None
+        self._next: tuple[int, tuple[Batch, Moment]] | None = None
 
-    def __call__(self, step: int) -> Drawn:
+    def __call__(self, step: int) -> tuple[Batch, Moment]:
         """Batch and moment of step `step`, counted from 0."""
         if self._next is None or self._next[0] != step:
             self._next = (step, self._draw(step))
@@ -41,3 +45,7 @@ class Ahead:
         if self._stream is not None:
             with torch.cuda.stream(self._stream):
                 self._next = (step, self._draw(step))
+
+    def _draw(self, step: int) -> tuple[Batch, Moment]:
+        batch = self._batch(step)
+        return batch, self._moment(batch, step)

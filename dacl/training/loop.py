@@ -24,6 +24,7 @@ from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
 from dacl.methods import METHODS, Batch
 from dacl.methods.base import Moment, Terms
+from dacl.networks.convolution import over_groups
 from dacl.ranks import ALONE, Ranks
 from dacl.training import checkpoint, distributed, silent, streams
 from dacl.training.ahead import Ahead
@@ -95,7 +96,9 @@ class Trainer:
         self.optimizer = optimizer_of(self.method, config.optim, self.device)
         replays = self.device.type == "cuda" and ranks.world == 1 and has_fixed_shapes(config)
         self._replayed = Replayed(self._update) if replays and config.cuda_graph else None
-        self._drawn = Ahead(self._draw, self.device)
+        if self._replayed or config.compile:
+            over_groups(self.method, self.device)
+        self._drawn = Ahead(self.feed.batch, self.method.moment, self.device)
         self.step = 0
         self._rng: dict[str, Tensor] | None = None
         self.best: dict[str, Any] | None = None
@@ -178,10 +181,6 @@ class Trainer:
         self.step += 1
         if self.step < self.config.optim.steps:
             self._drawn.prepare(self.step)
-
-    def _draw(self, step: int) -> tuple[Batch, Moment]:
-        batch = self.feed.batch(step)
-        return batch, self.method.moment(batch, step)
 
     def _update(self, batch: Batch, moment: Moment, lr: float | Tensor) -> Terms:
         """Losses of the batch, new weights, and what the method does after it."""
