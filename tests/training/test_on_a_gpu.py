@@ -7,6 +7,7 @@ from methods.test_static_shapes import VARIANTS
 from torch.nn import functional as F
 
 from dacl.config import merge
+from dacl.networks.convolution import Conv3x3, over_groups
 from dacl.networks.upsampling import BilinearUpsample
 from dacl.training.loop import Trainer
 from dacl.training.replay import Replayed
@@ -148,3 +149,44 @@ def test_doubling_a_map_loses_what_bf16_loses():
         found.append((out.detach().float(), own.grad))
     for exact, ours in zip(*found, strict=True):
         assert F.mse_loss(ours, exact) < 1e-4 * exact.square().mean()
+
+
+@pytest.mark.parametrize("channels", [(1, 16), (16, 16), (32, 16), (16, 4), (64, 32)])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_groups_of_columns_lose_what_the_precision_loses(channels, bf16):
+    layer = Conv3x3(*channels, normed=False)
+    x = torch.randn(2, channels[0], 32, 64)
+    grown = torch.randn(2, channels[1], 32, 64)
+    layer(x).backward(grown)
+    expected = (layer(x).detach(), layer.weight.grad, layer.bias.grad)
+    ours = Conv3x3(*channels, normed=False)
+    ours.load_state_dict(layer.state_dict())
+    ours = ours.cuda().to(memory_format=torch.channels_last)
+    over_groups(ours, torch.device("cuda"))
+    assert ours.grouped
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=bf16):
+        out = ours(x.cuda().to(memory_format=torch.channels_last))
+    assert out.dtype == (torch.bfloat16 if bf16 else torch.float32)
+    out.float().backward(grown.cuda())
+    for exact, found in zip(expected, (out, ours.weight.grad, ours.bias.grad), strict=True):
+        found = found.detach().float().cpu()
+        assert F.mse_loss(found, exact) < (1e-4 if bf16 else 1e-5) * exact.square().mean()
+
+
+def test_what_is_drawn_ahead_is_what_would_be_drawn(data, tmp_path):
+    trainer = tiny.trainer_of(data, tmp_path / "run", "dacl", device="cuda")
+    trainer.method.train()
+    drawn = []
+    learn = trainer._replayed
+
+    def seen(batch, moment, lr):
+        drawn.append((batch.images.clone(), batch.labels.clone()))
+        return learn(batch, moment, lr)
+
+    trainer._replayed = seen
+    for _ in range(6):
+        trainer.train_step()
+    for step, (images, labels) in enumerate(drawn):
+        expected = trainer.feed.batch(step)
+        torch.testing.assert_close(images, expected.images, rtol=0, atol=0)
+        torch.testing.assert_close(labels, expected.labels, rtol=0, atol=0)
