@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from dacl.methods.base import Batch, Moment
 from dacl.training import ahead
 from dacl.training.ahead import Ahead
 
@@ -17,20 +18,27 @@ class Drawn:
         self.stream = "computing"
         self.asked: list[tuple[str, int, str]] = []
 
-    def batch(self, step: int) -> str:
+    def batch(self, step: int) -> Batch:
         self.asked.append(("batch", step, self.stream))
-        return f"batch {step}"
+        return Batch(torch.full((1, 1, 2, 2), float(step)), torch.zeros(1, 2, 2, dtype=torch.long))
 
-    def moment(self, batch: str, step: int) -> str:
+    def moment(self, batch: Batch, step: int) -> Moment:
+        assert batch.images[0, 0, 0, 0] == step
         self.asked.append(("moment", step, self.stream))
-        return f"moment {step} of {batch}"
+        return Moment(step, {})
+
+
+def steps_of(drawn: tuple[Batch, Moment]) -> tuple[float, int]:
+    """That of the batch and that of the moment."""
+    batch, moment = drawn
+    return batch.images[0, 0, 0, 0].item(), moment.step
 
 
 def test_on_a_cpu_nothing_is_drawn_before_it_is_asked_for():
     drawn = Drawn()
     draw = Ahead(drawn.batch, drawn.moment, torch.device("cpu"))
     for step in range(2):
-        assert draw(step) == (f"batch {step}", f"moment {step} of batch {step}")
+        assert steps_of(draw(step)) == (step, step)
         draw.prepare(step + 1)
         assert drawn.asked[-1][1] == step
 
@@ -62,7 +70,7 @@ def test_on_a_gpu_the_next_step_is_drawn_on_a_stream_of_its_own_and_once(gpu):
     draw.prepare(1)
     assert gpu.drawn.asked[2:] == [("batch", 1, gpu.own), ("moment", 1, gpu.own)]
     gpu.seen.clear()
-    assert draw(1) == ("batch 1", "moment 1 of batch 1")
+    assert steps_of(draw(1)) == (1, 1)
     assert len(gpu.drawn.asked) == 4
     assert gpu.seen == [("waits for", gpu.own), ("in use on", gpu.computing)]
 
@@ -70,6 +78,6 @@ def test_on_a_gpu_the_next_step_is_drawn_on_a_stream_of_its_own_and_once(gpu):
 def test_another_step_than_the_prepared_one_is_drawn_anew(gpu):
     draw = Ahead(gpu.drawn.batch, gpu.drawn.moment, torch.device("cuda"))
     draw.prepare(1)
-    assert draw(5) == ("batch 5", "moment 5 of batch 5")
-    assert draw(1) == ("batch 1", "moment 1 of batch 1")
+    assert steps_of(draw(5)) == (5, 5)
+    assert steps_of(draw(1)) == (1, 1)
     assert [step for what, step, _ in gpu.drawn.asked if what == "batch"] == [1, 5, 1]
