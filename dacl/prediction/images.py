@@ -1,14 +1,11 @@
 """Which files make which scan: NIfTI files and folders of them, channels by nnU-Net's suffixes `_0000`, `_0001`, ..."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dacl.data.nifti_names import CHANNEL, ENDINGS, is_nifti, stem_of
 from dacl.errors import DaclError
-
-ENDINGS = (".nii.gz", ".nii")
-_NUMBERED = re.compile(r"(.+)_(\d{4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +50,10 @@ def _by_name(files: Collection[Path]) -> list[tuple[str, dict[int, Path]]]:
     groups: dict[tuple[Path, str, str], dict[int, Path]] = {}
     for file in files:
         stem = stem_of(file)
-        numbered = _NUMBERED.fullmatch(stem)
-        if numbered and _twin(file, f"{numbered[1]}_0000") in there:
-            channels = groups.setdefault(_twin(file, numbered[1]), {})
-            other = channels.setdefault(int(numbered[2]), file)
+        numbered = CHANNEL.fullmatch(stem)
+        if numbered and _twin(file, f"{numbered['case']}_0000") in there:
+            channels = groups.setdefault(_twin(file, numbered["case"]), {})
+            other = channels.setdefault(int(numbered["channel"]), file)
             if other != file:
                 raise _twice(stem, other, file)
         else:
@@ -84,12 +81,6 @@ def _twice(name: str, one: Path, two: Path) -> DaclError:
     )
 
 
-def stem_of(path: Path) -> str:
-    """A NIfTI file's name without its ending, which may be in capitals."""
-    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), "")
-    return path.name[: len(path.name) - len(ending)]
-
-
 def _twin(file: Path, stem: str | None = None) -> tuple[Path, str, str]:
     """Folder, stem and ending of a file, or of one beside it of this stem; equal whatever the ending's capitals."""
     own = stem_of(file)
@@ -98,13 +89,7 @@ def _twin(file: Path, stem: str | None = None) -> tuple[Path, str, str]:
 
 def _files(image: Path) -> list[Path]:
     if image.is_dir():
-        found = sorted(
-            file
-            for file in image.iterdir()
-            if file.name.lower().endswith(ENDINGS)
-            and not file.name.startswith(".")
-            and file.is_file()
-        )
+        found = sorted(file for file in image.iterdir() if is_nifti(file) and file.is_file())
         if not found:
             raise DaclError(
                 f"no NIfTI file directly in {image}",

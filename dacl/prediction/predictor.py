@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from dacl.data import intensity
 from dacl.data.case import Case
+from dacl.data.nifti_names import ENDINGS, stem_of
 from dacl.data.orientation import from_canonical
 from dacl.data.prepared import Geometry, write_json
 from dacl.errors import DaclError
@@ -19,7 +20,6 @@ from dacl.inference.export import ProbabilityFile, write_nifti
 from dacl.inference.postprocess import largest_component
 from dacl.label_map import label_map
 from dacl.prediction.ensemble import averaged
-from dacl.prediction.images import ENDINGS, stem_of
 from dacl.prediction.model import Model, load_model, require_alike
 from dacl.prediction.scan import read_for, remarks
 from dacl.prediction.sidecar import class_sizes, sidecar

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dacl.data.nifti_names import stem_of
 from dacl.errors import DaclError
-from dacl.prediction.images import Scan, find_scans, stem_of
+from dacl.prediction.images import Scan, find_scans
 
 
 def touch(folder: Path, *names: str) -> list[Path]:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from dacl.data import ACDC_PAGE
 from dacl.data.case import Case
+from dacl.data.nifti_names import is_nifti, stem_of
 from dacl.data.readers import CaseSource, Discovery, Finding, relative
 from dacl.data.readers.scan import read_scan
 from dacl.data.splits import Split
@@ -23,9 +24,7 @@ from dacl.errors import DaclError
 CLASS_NAMES = ("background", "RV", "Myo", "LV")
 _LEVELS = ("", "training", "testing", "database/training", "database/testing")
 _PATIENT = re.compile(r"(patient|phantom)\d+")
-_FRAME = re.compile(
-    r"(?P<case>(?P<patient>[a-z]+\d+)_frame(?P<frame>\d+))(?P<mask>_gt)?\.(?i:nii(\.gz)?)"
-)
+_FRAME = re.compile(r"(?P<case>(?P<patient>[a-z]+\d+)_frame(?P<frame>\d+))(?P<mask>_gt)?")
 _UNREADABLE = "download it again"
 
 
@@ -92,7 +91,7 @@ def _patient(folder: Path, raw: Path) -> tuple[list[CaseSource], list[Finding]]:
         findings.append(Finding(case=case, file=relative(path, raw), problem=problem, fix=fix))
 
     for path in sorted(folder.iterdir()):
-        match = _FRAME.fullmatch(path.name)
+        match = _FRAME.fullmatch(stem_of(path)) if is_nifti(path) else None
         if match and match["patient"] == patient:
             kind = masks if match["mask"] else images
             if match["case"] in kind:

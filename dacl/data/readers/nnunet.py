@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from dacl.data.case import Case
+from dacl.data.nifti_names import stem_of, without_channel
 from dacl.data.readers import CaseSource, Discovery, Finding
 from dacl.data.readers.classes import Classes, parse
 from dacl.data.readers.own import INTENSITY, Modality, read_case
@@ -173,11 +174,11 @@ def _check_training_list(content: dict[str, Any], pairs: Pairs) -> None:
     for entry in content.get("training") or ():
         if not isinstance(entry, dict) or "image" not in entry:
             continue
-        case = re.sub(r"(?i)\.nii(\.gz)?$", "", Path(str(entry["image"])).name)
+        case = stem_of(Path(str(entry["image"])))
         absent = [
             (kind, str(entry[kind]))
             for kind, held in (("image", pairs.images), ("label", pairs.masks))
-            if kind in entry and case not in held and re.sub(r"_\d{4}$", "", case) not in held
+            if kind in entry and case not in held and without_channel(case) not in held
         ]
         for kind, file in absent:
             problem = f"dataset.json names {file} as {kind}, there is no such file"
@@ -186,7 +187,7 @@ def _check_training_list(content: dict[str, Any], pairs: Pairs) -> None:
 
 
 def _modality(channels: tuple[str, ...]) -> Modality:
-    names = {re.sub(r"_\d{4}$", "", name) for name in channels}
+    names = set(map(without_channel, channels))
     if {name.upper() for name in names} == {"CT"}:
         return "CT"
     return "MR" if all(_MR.fullmatch(name) for name in names) else "other"

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from dacl.data.nifti_names import CHANNEL, is_nifti, stem_of, without_channel
 from dacl.data.readers import CaseSource, Finding, relative
 from dacl.errors import DaclError
 
-_NIFTI = re.compile(r"(?P<stem>[^.].*?)\.nii(\.gz)?", re.IGNORECASE)
-_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 _OTHER_FORMATS = {
     ".mha", ".mhd", ".nrrd", ".nhdr", ".dcm", ".ima", ".img", ".hdr", ".mgz", ".mgh", ".npy", ".npz",
     ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp",
@@ -163,7 +162,7 @@ def read_images(
     """
     files = _nifti_files(folder, pairs)
     suffixed = _has_channel_suffixes(files, masks, n_channels, case_pattern)
-    if suffixed and not any(map(_CHANNEL.fullmatch, files)):
+    if suffixed and not any(map(CHANNEL.fullmatch, files)):
         some = next(iter(files.values())).name
         message = f"{n_channels} channels are named, and no image is called CASE_0000: {some}"
         hint = (
@@ -173,7 +172,7 @@ def read_images(
         raise DaclError(message, hint)
     by_case: dict[str, dict[int, Path]] = defaultdict(dict)
     for stem, path in files.items():
-        match = _CHANNEL.fullmatch(stem) if suffixed else None
+        match = CHANNEL.fullmatch(stem) if suffixed else None
         if suffixed and match is None:
             pairs.found(stem, path, "no channel number", f"rename it to {stem}_0000.nii.gz")
             continue
@@ -191,19 +190,19 @@ def _nifti_files(folder: Path, pairs: Pairs) -> dict[str, Path]:
     found: dict[str, Path] = {}
     others = []
     for path in sorted(folder.iterdir()):
-        match = _NIFTI.fullmatch(path.name)
-        if match and match["stem"] in found:
+        stem = stem_of(path)
+        if is_nifti(path) and stem in found:
             problem = "the same name as .nii and as .nii.gz"
-            pairs.found(match["stem"], path, problem, "keep one of the two")
-        elif match:
-            found[match["stem"]] = path
+            pairs.found(stem, path, problem, "keep one of the two")
+        elif is_nifti(path):
+            found[stem] = path
         elif path.suffix.lower() in _OTHER_FORMATS and not path.name.startswith("."):
             others.append(path.name)
     _check_names(found)
     shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
     if not found:
         held = f": {shown}" if others else ""
-        inside = any(_NIFTI.fullmatch(path.name) for path in folder.glob("*/*"))
+        inside = any(map(is_nifti, folder.glob("*/*")))
         hint = (
             "put the files of its folders into one" if inside else "expected .nii or .nii.gz files"
         )
@@ -231,7 +230,7 @@ def _has_channel_suffixes(
     case_pattern: re.Pattern[str] | None,
 ) -> bool:
     """Whether ``_0000`` ends an image's name as its channel, not as the number of the case."""
-    stems = [stem for stem in images if _CHANNEL.fullmatch(stem)]
+    stems = [stem for stem in images if CHANNEL.fullmatch(stem)]
     if n_channels is not None and n_channels > 1:
         return True
     # amos_0001 with the mask amos_0001 is case 1; amos_0001_0000 with that mask is its channel 0.
@@ -241,7 +240,7 @@ def _has_channel_suffixes(
     cases = {_case_in(stem, case_pattern) for stem in masks} - {None}
     return not any(
         _case_in(stem, case_pattern) in cases
-        and _case_in(_CHANNEL.sub(r"\g<case>", stem), case_pattern) not in cases
+        and _case_in(without_channel(stem), case_pattern) not in cases
         for stem in stems
     )
 

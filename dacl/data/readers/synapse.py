@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 
 from dacl.data import SYNAPSE_PAGE
 from dacl.data.case import Case
+from dacl.data.nifti_names import is_nifti, stem_of
 from dacl.data.readers import CaseSource, Discovery, Finding, relative
 from dacl.data.readers.scan import LabelValues, read_scan
 from dacl.errors import DaclError
@@ -25,7 +26,7 @@ _EIGHT = (
     "aorta", "gallbladder", "kidney_L", "kidney_R", "liver", "pancreas", "spleen", "stomach",
 )  # fmt: skip
 _LEVELS = ("", "Training", "RawData/Training", "training")
-_FILE = re.compile(r"(?:img|label)(?P<case>\d+)\.(?i:nii(?:\.gz)?)")
+_FILE = re.compile(r"(?:img|label)(?P<case>\d+)")
 
 
 class SynapseProtocol(NamedTuple):
@@ -134,7 +135,7 @@ def _numbered(folder: Path, raw: Path) -> tuple[dict[str, Path], list[Finding]]:
     found: dict[str, Path] = {}
     findings = []
     for path in sorted(folder.glob("*")):
-        match = _FILE.fullmatch(path.name)
+        match = _FILE.fullmatch(stem_of(path)) if is_nifti(path) else None
         if match is None:
             continue
         case = match["case"]
