@@ -22,7 +22,7 @@ from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.experiments.ablation import Row
 from dacl.experiments.cells import Cell, look
-from dacl.experiments.paired import Difference, paired_difference, patient_dice
+from dacl.experiments.paired import Difference, of_shared_patients, paired_difference, patient_dice
 from dacl.experiments.tables import comparison_table
 from dacl.training.device import default_preset, pick_device
 
@@ -145,10 +145,22 @@ def compare(given: argparse.Namespace) -> None:
 
     names = list(dice)
     pairs = [(b, a) for i, a in enumerate(names) for b in names[i + 1 :]]
-    differences = {pair: paired_difference(dice[pair[0]], dice[pair[1]]) for pair in pairs}
+    differences, left_out = {}, {}
+    for pair in pairs:
+        own, theirs, left_out[pair] = of_shared_patients(*(dice[name] for name in pair))
+        if not own[0]:
+            raise DaclError(
+                f"no patient has a Dice in every run of {' and '.join(pair)}",
+                "see the cases of the evaluations: without foreground in reference and prediction there is none",
+            )
+        differences[pair] = paired_difference(own, theirs)
     text = comparison_table(summaries, axis="training").markdown() + "\n"
     text += "Paired differences, network a:\n\n"
-    text += "".join(sentence(*pair, difference) + "\n" for pair, difference in differences.items())
+    for pair, difference in differences.items():
+        text += sentence(*pair, difference)
+        if left_out[pair]:
+            text += f"; patients without a Dice in some run, left out: {left_out[pair]}"
+        text += "\n"
     command = shlex.join(["python", "examples/several_seeds.py", *map(nearby, sys.argv[1:])])
     text += f"\nWritten by `{command}`.\n"
     (given.out / "table.md").write_text(text, encoding="utf-8")

@@ -10,7 +10,12 @@ from typing import Any
 from dacl.config import recipe, resolve
 from dacl.errors import DaclError
 from dacl.experiments.ablation import Row
-from dacl.experiments.paired import Difference, paired_difference, patient_dice
+from dacl.experiments.paired import (
+    Difference,
+    of_shared_patients,
+    paired_difference,
+    patient_dice,
+)
 from dacl.experiments.tables import Summary
 from dacl.metrics.summary import FOREGROUND
 
@@ -172,13 +177,12 @@ def _compare(first: RowResult, second: RowResult | None) -> Comparison | None:
     if not seeds:
         return None
     sides = [[result.runs[seed].dice_by_patient for seed in seeds] for result in (first, second)]
-    held = [run.keys() for side in sides for run in side]
-    shared = set(held[0]).intersection(*held)
-    if not shared:
+    own, theirs, undefined = of_shared_patients(*sides)
+    if not own[0]:
         return None
     return Comparison(
         to=second.row.key,
         seeds=tuple(seeds),
-        difference=paired_difference(*([{p: run[p] for p in shared} for run in x] for x in sides)),
-        undefined=len(set().union(*held)) - len(shared),
+        difference=paired_difference(own, theirs),
+        undefined=undefined,
     )

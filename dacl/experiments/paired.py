@@ -111,6 +111,17 @@ def patient_dice(cases_csv: Path, network: str = "a") -> dict[str, float]:
     }
 
 
+def of_shared_patients(
+    first: Sequence[dict[str, float]], second: Sequence[dict[str, float]]
+) -> tuple[list[dict[str, float]], list[dict[str, float]], int]:
+    """Both sides with the patients that have a value in every run of both, and how many others there are."""
+    held = [run.keys() for run in (*first, *second)]
+    everyone = set().union(*held)
+    shared = everyone.intersection(*held)
+    own, theirs = ([{p: run[p] for p in run if p in shared} for run in x] for x in (first, second))
+    return own, theirs, len(everyone) - len(shared)
+
+
 def paired_difference(
     first: Sequence[dict[str, float]], second: Sequence[dict[str, float]]
 ) -> Difference:

@@ -13,6 +13,7 @@ from dacl.experiments.paired import (
     SEED,
     Difference,
     coverage_bound,
+    of_shared_patients,
     paired_difference,
     patient_dice,
 )
@@ -226,3 +227,17 @@ def test_few_seeds_cover_less_than_they_say(n):
 def test_unequal_sides_are_refused(first, second):
     with pytest.raises(DaclError, match="same patients"):
         paired_difference(first, second)
+
+
+def test_patients_without_a_value_in_some_run_are_left_out_and_counted():
+    first = [{"a": 0.5, "b": 0.6, "c": 0.7}, {"b": 0.6, "a": 0.4}]
+    second = [{"a": 0.1, "b": 0.2, "d": 0.3}, {"a": 0.2, "b": 0.1}]
+    own, theirs, undefined = of_shared_patients(first, second)
+    assert own == [{"a": 0.5, "b": 0.6}, {"b": 0.6, "a": 0.4}]
+    assert theirs == [{"a": 0.1, "b": 0.2}, {"a": 0.2, "b": 0.1}]
+    assert undefined == 2
+    assert paired_difference(own, theirs).patients == 2
+
+
+def test_no_patient_may_be_left():
+    assert of_shared_patients([{"a": 0.5}], [{"b": 0.5}]) == ([{}], [{}], 2)
