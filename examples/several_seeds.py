@@ -21,8 +21,10 @@ from dacl.config_text import parse_assignments
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.experiments.ablation import Row
+from dacl.experiments.case_scores import read_scores
 from dacl.experiments.cells import Cell, look
-from dacl.experiments.paired import Difference, of_shared_patients, paired_difference, patient_dice
+from dacl.experiments.claims import left_out_line, points
+from dacl.experiments.paired import Difference, difference_of_runs
 from dacl.experiments.tables import comparison_table
 from dacl.training.device import default_preset, pick_device
 
@@ -137,7 +139,7 @@ def compare(given: argparse.Namespace) -> None:
             name = f"{dataset.name}-{method}-{labeled}labeled-seed{seed}"
             found = evaluated(given, cell_of(given, given.runs / name, row, seed))
             summaries.append(json.loads((found / "summary.json").read_text(encoding="utf-8")))
-            dice.setdefault(row.title, []).append(patient_dice(found / "cases.csv"))
+            dice.setdefault(row.title, []).append(read_scores(found / "cases.csv"))
             kept = given.out / name
             kept.mkdir(parents=True, exist_ok=True)
             for file in ("summary.json", "cases.csv", "table.md"):
@@ -145,22 +147,22 @@ def compare(given: argparse.Namespace) -> None:
 
     names = list(dice)
     pairs = [(b, a) for i, a in enumerate(names) for b in names[i + 1 :]]
-    differences, left_out = {}, {}
+    differences, cells = {}, {}
     for pair in pairs:
-        own, theirs, left_out[pair] = of_shared_patients(*(dice[name] for name in pair))
-        if not own[0]:
+        differences[pair], cells[pair] = difference_of_runs(*(dice[name] for name in pair))
+        if differences[pair] is None:
             raise DaclError(
                 f"no patient has a Dice in every run of {' and '.join(pair)}",
                 "see the cases of the evaluations: without foreground in reference and prediction there is none",
             )
-        differences[pair] = paired_difference(own, theirs)
     text = comparison_table(summaries, axis="training").markdown() + "\n"
     text += "Paired differences, network a:\n\n"
     for pair, difference in differences.items():
-        text += sentence(*pair, difference)
-        if left_out[pair]:
-            text += f"; patients without a Dice in some run, left out: {left_out[pair]}"
-        text += "\n"
+        text += sentence(*pair, difference) + "\n"
+        left = cells[pair]
+        if left.undefined:
+            who = " minus ".join(pair)
+            text += f"  - {left_out_line(who, left.undefined, left.contested, difference.charged, points)}\n"
     command = shlex.join(["python", "examples/several_seeds.py", *map(nearby, sys.argv[1:])])
     text += f"\nWritten by `{command}`.\n"
     (given.out / "table.md").write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ import numpy as np
 
 from dacl.config import Config, config_hash, recipe, resolve
 from dacl.experiments.ablation import ALL_LABELED, Row
+from dacl.experiments.case_scores import CaseScores
 from dacl.experiments.measured import RowResult, RunResult
 
 PATIENTS = tuple(f"p{n}" for n in range(1, 9))
@@ -53,7 +54,17 @@ def run(
         "networks": {name: {"foreground": scores} for name in networks},
         "notes": ["one seed: the interval is over patients", *notes],
     }  # fmt: skip
-    return RunResult(summary=summary, dice_by_patient=dict(dice), recipe=recipe(config))
+    return RunResult(summary=summary, dice=scores_of(dice), recipe=recipe(config))
+
+
+def scores_of(dice: dict[str, float]) -> CaseScores:
+    """A volume and a class of every patient; NaN is an undefined one."""
+    return CaseScores(
+        cases=tuple(dice),
+        patients=tuple(dice),
+        classes=("LV",),
+        values_VC=np.array([[value] for value in dice.values()], dtype=float),
+    )
 
 
 def row(

@@ -78,6 +78,64 @@ def read_scores(cases_csv: Path, network: str = "a", metric: str = "dice") -> Ca
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedCells:
+    """Several runs on the cells (a volume and a class) that all of them hold, S runs in their order."""
+
+    cases: tuple[str, ...]
+    patients: tuple[str, ...]
+    """Of each case."""
+    classes: tuple[str, ...]
+    values_SVC: Float[np.ndarray, "S V C"]
+    """NaN in every run where one of them has no value, or the runs would be means over different things."""
+    charged_SVC: Float[np.ndarray, "S V C"]
+    """The same, but contested cells have values: perfect for a run that rightly found nothing there, its own for one
+    that painted what is not there."""
+    undefined: int
+    """Cells without a value in some run."""
+    contested: int
+    """Those of them with a value in another run. The volume has no such class, which one run found and one did not."""
+
+
+def shared_cells(runs: Sequence[CaseScores], *, perfect: float = 1.0) -> SharedCells | None:
+    """The cells of volumes and classes that all runs hold; None where they share none.
+
+    Args:
+        runs: one metric of each.
+        perfect: its best value.
+    """
+    cases = [case for case in runs[0].cases if all(case in run.cases for run in runs)]
+    classes = [name for name in runs[0].classes if all(name in run.classes for run in runs)]
+    if not cases or not classes:
+        return None
+    shared = [run.of(cases, classes) for run in runs]
+    values_SVC = np.stack([run.values_VC for run in shared])
+    absent_SVC = np.isnan(values_SVC)
+    undefined_VC = absent_SVC.any(axis=0)
+    contested_VC = undefined_VC & ~absent_SVC.all(axis=0)
+    return SharedCells(
+        cases=tuple(cases),
+        patients=shared[0].patients,
+        classes=tuple(classes),
+        values_SVC=np.where(undefined_VC, np.nan, values_SVC),
+        charged_SVC=np.where(absent_SVC & contested_VC, perfect, values_SVC),
+        undefined=int(undefined_VC.sum()),
+        contested=int(contested_VC.sum()),
+    )
+
+
+def foreground_by_patient(
+    values_VC: Float[np.ndarray, "V C"], patients: Sequence[str]
+) -> dict[str, float]:
+    """Mean of every patient that has a value: volumes first, then classes; undefined values left out."""
+    names, values_PC = patient_means(values_VC, patients)
+    return {
+        name: float(value)
+        for name, value in zip(names, defined_mean(values_PC.T), strict=True)
+        if not math.isnan(value)
+    }
+
+
 def patient_means(
     values_VC: Float[np.ndarray, "V C"], patients: Sequence[str]
 ) -> tuple[tuple[str, ...], Float[np.ndarray, "P C"]]:

@@ -130,7 +130,32 @@ def why_no_claim(difference: Difference, shown: Callable[[float], str] = points)
     if not off_zero(over_seeds):
         low, high = over_seeds
         return f"the t interval over seeds includes zero, [{shown(low)}, {shown(high)}]"
+    if difference.owed_to_absence:
+        return "not so if what is painted of absent classes is charged"
     return None
+
+
+def left_out_line(
+    who: str,
+    undefined: int,
+    contested: int,
+    charged: Difference | None,
+    shown: Callable[[float], str],
+) -> str:
+    """What a difference is not of, and what it would be with the contested cells charged."""
+    line = (
+        f"{undefined} cell{'' if undefined == 1 else 's'} (a volume and a class) left out of {who}, undefined in a run "
+        "of either"
+    )
+    if not contested:
+        return f"{line}: no run found the class there, and there is none"
+    worth = ""
+    if charged is not None:
+        worth = (
+            "; charged, with the best value for none and its own for painting, the foreground difference is "
+            f"{shown(charged.mean)}"
+        )
+    return f"{line}: in {contested} of them the class is absent, and one run painted it where another did not{worth}"
 
 
 def power_of_row(row: Measured) -> dict[str, PowerStatement]:

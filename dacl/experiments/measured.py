@@ -10,12 +10,8 @@ from typing import Any
 from dacl.config import recipe, resolve
 from dacl.errors import DaclError
 from dacl.experiments.ablation import Row
-from dacl.experiments.paired import (
-    Difference,
-    of_shared_patients,
-    paired_difference,
-    patient_dice,
-)
+from dacl.experiments.case_scores import CaseScores, foreground_by_patient, read_scores
+from dacl.experiments.paired import Difference, difference_of_runs
 from dacl.experiments.tables import Summary
 from dacl.metrics.summary import FOREGROUND
 
@@ -28,10 +24,17 @@ class RunResult:
     """One evaluated cell."""
 
     summary: Summary
-    dice_by_patient: dict[str, float]
-    """Mean foreground Dice of the judged network, a fraction of 1."""
+    dice: CaseScores | None
+    """Of the judged network, fractions of 1; None where only the rest is asked for."""
     recipe: Mapping[str, Any] | None = None
     """`config.recipe` of the run; None where its folder no longer says."""
+
+    @property
+    def dice_by_patient(self) -> dict[str, float]:
+        """Mean foreground Dice of every patient that has one."""
+        if self.dice is None:
+            return {}
+        return foreground_by_patient(self.dice.values_VC, self.dice.patients)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,9 @@ class Comparison:
     seeds: tuple[int, ...]
     difference: Difference
     undefined: int = 0
-    """Patients left out because a run of either row has no value of them: no class there, neither true nor found."""
+    """Cells (a volume and a class) left out because a run of either row has no value there: `SharedCells`."""
+    contested: int = 0
+    """Those of them where another run has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +121,7 @@ def read_run(evaluation: Path, network: str = "a") -> RunResult:
     """
     return RunResult(
         summary=read_summary(evaluation),
-        dice_by_patient=patient_dice(evaluation / "cases.csv", network),
+        dice=read_scores(evaluation / "cases.csv", network),
         recipe=read_recipe(evaluation.parent.parent),
     )
 
@@ -170,19 +175,23 @@ def measure(
 
 
 def _compare(first: RowResult, second: RowResult | None) -> Comparison | None:
-    """None without another row, a common seed, or a patient with a value in every run of both."""
+    """None without another row, a common seed, or a cell with a value in every run of both."""
     if second is None or second is first:
         return None
     seeds = sorted(first.runs.keys() & second.runs.keys())
     if not seeds:
         return None
-    sides = [[result.runs[seed].dice_by_patient for seed in seeds] for result in (first, second)]
-    own, theirs, undefined = of_shared_patients(*sides)
-    if not own[0]:
+    own, others = (
+        [dice for seed in seeds if (dice := result.runs[seed].dice) is not None]
+        for result in (first, second)
+    )
+    difference, shared = difference_of_runs(own, others)
+    if difference is None or shared is None:
         return None
     return Comparison(
         to=second.row.key,
         seeds=tuple(seeds),
-        difference=paired_difference(own, theirs),
-        undefined=undefined,
+        difference=difference,
+        undefined=shared.undefined,
+        contested=shared.contested,
     )

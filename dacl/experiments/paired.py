@@ -8,14 +8,20 @@ Shape legend: S seeds (pairs of runs), P patients, R bootstrap resamples.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
 from dacl.errors import DaclError
-from dacl.experiments.case_scores import defined_mean, patient_means, read_scores
+from dacl.experiments.case_scores import (
+    CaseScores,
+    SharedCells,
+    foreground_by_patient,
+    read_scores,
+    shared_cells,
+)
 
 RESAMPLES = 10_000
 SEED = 0
@@ -40,6 +46,9 @@ class Difference:
     """Mean over patients, one number per pair of runs."""
     better_patients: int
     patients: int
+    charged: "Difference | None" = None
+    """The same with a perfect value where a run rightly found none of a class that its pair painted, where the pair has
+    its value; None where that happened nowhere."""
 
     @property
     def std_over_seeds(self) -> float | None:
@@ -77,7 +86,14 @@ class Difference:
             and self.patients >= LEAST_PATIENTS
             and off_zero(over_seeds)
             and off_zero(self.ci95_over_patients_and_seeds)
+            and not self.owed_to_absence
         )
+
+    @property
+    def owed_to_absence(self) -> bool:
+        """Whether it would not be claimed, or the other way round, with what is painted in absent classes charged."""
+        charged = self.charged
+        return charged is not None and not (charged.excludes_zero and charged.mean * self.mean > 0)
 
 
 def off_zero(interval: tuple[float, float]) -> bool:
@@ -96,30 +112,39 @@ def coverage_bound(seeds: int) -> float:
 
 
 def patient_dice(cases_csv: Path, network: str = "a") -> dict[str, float]:
-    """Mean foreground Dice of every patient: frames first, then classes; undefined values left out.
+    """Mean foreground Dice of every patient of one run: `foreground_by_patient`.
 
     Raises:
         DaclError: the file is missing or holds nothing of this network.
     """
     scores = read_scores(cases_csv, network)
-    patients, dice_PC = patient_means(scores.values_VC, scores.patients)
-    foreground_P = defined_mean(dice_PC.T)
-    return {
-        patient: float(dice)
-        for patient, dice in zip(patients, foreground_P, strict=True)
-        if not np.isnan(dice)
-    }
+    return foreground_by_patient(scores.values_VC, scores.patients)
 
 
-def of_shared_patients(
-    first: Sequence[dict[str, float]], second: Sequence[dict[str, float]]
-) -> tuple[list[dict[str, float]], list[dict[str, float]], int]:
-    """Both sides with the patients that have a value in every run of both, and how many others there are."""
-    held = [run.keys() for run in (*first, *second)]
-    everyone = set().union(*held)
-    shared = everyone.intersection(*held)
-    own, theirs = ([{p: run[p] for p in run if p in shared} for run in x] for x in (first, second))
-    return own, theirs, len(everyone) - len(shared)
+def difference_of_runs(
+    first: Sequence[CaseScores], second: Sequence[CaseScores]
+) -> tuple[Difference | None, SharedCells | None]:
+    """Foreground Dice of the first runs minus the second ones', on the cells that all define, and those cells.
+
+    Seeds stand in the same order on both sides. None without a shared cell, or a patient with a value.
+
+    Raises:
+        DaclError: the sides differ in runs.
+    """
+    shared = shared_cells([*first, *second])
+    if shared is None:
+        return None, None
+    values, charged = (
+        [foreground_by_patient(values_VC, shared.patients) for values_VC in values_SVC]
+        for values_SVC in (shared.values_SVC, shared.charged_SVC)
+    )
+    if not values[0]:
+        return None, shared
+    n = len(first)
+    found = paired_difference(values[:n], values[n:])
+    if shared.contested:
+        found = replace(found, charged=paired_difference(charged[:n], charged[n:]))
+    return found, shared
 
 
 def paired_difference(

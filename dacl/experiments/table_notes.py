@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dacl.analysis.ablation_figures import DifferenceDots
 from dacl.experiments.ablation import ALL_LABELED
 from dacl.experiments.alike import unrecorded
+from dacl.experiments.claims import left_out_line, points
 from dacl.experiments.measured import Comparison, Measured, RowResult
 from dacl.experiments.row_files import first_summary
 from dacl.experiments.tables import format_metric, protocol_lines
@@ -110,17 +111,16 @@ def run_notes(results: Sequence[RowResult]) -> list[str]:
 
 
 def _left_out(rows: Sequence[Measured]) -> list[str]:
-    """Patients that a difference is not of, as lines without repetition."""
+    """Cells that a difference is not of, as lines without repetition."""
     found = {
-        f"{row.key} to {x.to}": x.undefined
+        f"{row.key} to {x.to}": x
         for row in rows
         for x in (row.above, row.reference)
         if x is not None and x.undefined
     }
     return [
-        f"{n} patient{'' if n == 1 else 's'} left out of {name}, undefined in a run of either: the difference is over "
-        "the others"
-        for name, n in found.items()
+        left_out_line(name, x.undefined, x.contested, x.difference.charged, points)
+        for name, x in found.items()
     ]
 
 

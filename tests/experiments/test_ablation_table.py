@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 
 import made_results
 import numpy as np
@@ -152,9 +153,8 @@ def test_pairs_are_the_seeds_that_both_rows_have_and_missing_cells_have_names():
 def test_a_patient_undefined_in_one_run_is_left_out_of_the_differences_alone():
     # p1 has no foreground: one run of II predicts none either, the others a spurious voxel
     results = three_rows()
-    empty = dict(results[1].runs[0].dice_by_patient)
-    del empty["p1"]
-    run = dataclasses.replace(results[1].runs[0], dice_by_patient=empty)
+    empty = {**results[1].runs[0].dice_by_patient, "p1": math.nan}
+    run = dataclasses.replace(results[1].runs[0], dice=made_results.scores_of(empty))
     results[1] = dataclasses.replace(results[1], runs={**results[1].runs, 0: run})
     found = ablation_table(results)
     above = found.measured[1].above
@@ -162,14 +162,17 @@ def test_a_patient_undefined_in_one_run_is_left_out_of_the_differences_alone():
     assert above.difference.mean == pytest.approx(0.02)
     assert found.measured[2].reference.difference.patients == 8
     for name in ("II to I", "III to II"):
-        assert (
-            f"1 patient left out of {name}, undefined in a run of either: the difference is over the others"
-            in found.table.notes
+        assert any(
+            note.startswith(
+                f"1 cell (a volume and a class) left out of {name}, undefined in a run of either: in 1 of"
+            )
+            for note in found.table.notes
         )
     assert not any("left out of III to I," in note for note in found.table.notes)
-    assert found.json()["rows"][1]["difference_to_row_above"]["undefined_patients"] == 1
+    assert found.json()["rows"][1]["difference_to_row_above"]["undefined_cells_left_out"] == 1
 
-    none = dataclasses.replace(run, dice_by_patient={})
+    nothing = made_results.scores_of(dict.fromkeys(empty, math.nan))
+    none = dataclasses.replace(run, dice=nothing)
     results[1] = dataclasses.replace(results[1], runs={**results[1].runs, 0: none})
     assert cell(ablation_table(results), "II", "to I") is None
 

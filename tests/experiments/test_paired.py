@@ -1,11 +1,15 @@
 """Differences patient by patient, against numbers worked out by hand."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from dacl.errors import DaclError
 from dacl.experiments import paired
+from dacl.experiments.case_scores import CaseScores
+from dacl.experiments.claims import why_no_claim
 from dacl.experiments.paired import (
     LEAST_PATIENTS,
     LEAST_SEEDS,
@@ -13,7 +17,8 @@ from dacl.experiments.paired import (
     SEED,
     Difference,
     coverage_bound,
-    of_shared_patients,
+    difference_of_runs,
+    off_zero,
     paired_difference,
     patient_dice,
 )
@@ -229,15 +234,59 @@ def test_unequal_sides_are_refused(first, second):
         paired_difference(first, second)
 
 
-def test_patients_without_a_value_in_some_run_are_left_out_and_counted():
-    first = [{"a": 0.5, "b": 0.6, "c": 0.7}, {"b": 0.6, "a": 0.4}]
-    second = [{"a": 0.1, "b": 0.2, "d": 0.3}, {"a": 0.2, "b": 0.1}]
-    own, theirs, undefined = of_shared_patients(first, second)
-    assert own == [{"a": 0.5, "b": 0.6}, {"b": 0.6, "a": 0.4}]
-    assert theirs == [{"a": 0.1, "b": 0.2}, {"a": 0.2, "b": 0.1}]
-    assert undefined == 2
-    assert paired_difference(own, theirs).patients == 2
+def scores(*rows, classes=("RV", "LV")):
+    """A volume per patient; None is undefined."""
+    patients = tuple(f"p{n}" for n in range(1, len(rows) + 1))
+    values_VC = np.array([[math.nan if x is None else x for x in row] for row in rows])
+    return CaseScores(cases=patients, patients=patients, classes=classes, values_VC=values_VC)
 
 
-def test_no_patient_may_be_left():
-    assert of_shared_patients([{"a": 0.5}], [{"b": 0.5}]) == ([{}], [{}], 2)
+def test_what_one_run_paints_of_an_absent_class_and_another_does_not_is_charged_beside():
+    # p1 has no RV: the first run finds none, the second paints it
+    first = scores((None, 0.5), *[(0.5, 0.5)] * 6)
+    second = scores((0.0, 0.5), *[(0.5, 0.5)] * 6)
+    found, shared = difference_of_runs([first], [second])
+    assert (shared.undefined, shared.contested) == (1, 1)
+    # on the cells that both define there is no difference
+    assert found.mean == 0.0
+    # charged, p1 is (1 + 0.5) / 2 against (0 + 0.5) / 2
+    assert found.charged.mean == pytest.approx(0.5 / 7)
+    assert found.charged.patients == found.patients == 7
+
+
+def test_a_class_that_no_run_paints_is_left_out_and_charged_to_nobody():
+    runs = [scores((None, 0.5), (0.5, 0.5)), scores((None, 0.25), (0.5, 0.5))]
+    found, shared = difference_of_runs(runs[:1], runs[1:])
+    assert (shared.undefined, shared.contested) == (1, 0)
+    assert found.charged is None
+    assert found.mean == pytest.approx(0.125)
+
+
+def test_a_claim_that_absent_classes_charged_would_undo_is_none():
+    """The side that paints a class in five patients of seven is a little better elsewhere."""
+    rng = np.random.default_rng(0)
+    first, second = [], []
+    for _ in range(3):
+        better = 0.5 + rng.uniform(0.01, 0.03, (7, 2))
+        first.append(
+            scores(*[(0.0, lv) if n < 5 else (rv, lv) for n, (rv, lv) in enumerate(better)])
+        )
+        second.append(scores(*[(None, 0.5) if n < 5 else (0.5, 0.5) for n in range(7)]))
+    found, shared = difference_of_runs(first, second)
+    assert shared.contested == 5
+    assert found.mean > 0
+    assert off_zero(found.ci95_over_patients_and_seeds)
+    assert off_zero(found.ci95_over_seeds)
+    assert found.charged.mean < 0
+    assert found.owed_to_absence
+    assert not found.excludes_zero
+    assert why_no_claim(found) == "not so if what is painted of absent classes is charged"
+
+
+def test_runs_that_share_no_cell_have_no_difference():
+    own, other = scores((0.5,), classes=("RV",)), scores((0.5,), classes=("LV",))
+    assert difference_of_runs([own], [other]) == (None, None)
+    nothing = scores((None, None))
+    found, shared = difference_of_runs([nothing], [nothing])
+    assert found is None
+    assert (shared.undefined, shared.contested) == (2, 0)

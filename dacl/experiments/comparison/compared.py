@@ -13,7 +13,13 @@ import numpy as np
 from jaxtyping import Float
 
 from dacl.errors import DaclError
-from dacl.experiments.case_scores import CaseScores, defined_mean, patient_means, read_scores
+from dacl.experiments.case_scores import (
+    CaseScores,
+    defined_mean,
+    patient_means,
+    read_scores,
+    shared_cells,
+)
 from dacl.experiments.comparison.moved_cases import MovedCase, moved_cases
 from dacl.experiments.comparison.sides import Side, protocol_differences
 from dacl.experiments.comparison.signed_rank import DECIMALS, SignedRank, holm, signed_rank
@@ -63,6 +69,8 @@ class SideDifference:
     """Seed by seed; else each side is averaged over its seeds."""
     undefined: int
     """Cells left out because a run has no value there."""
+    contested: int
+    """Those of them where another run has one: `SharedCells`."""
     unshared: int
     """Volumes left out because a run does not hold them."""
 
@@ -179,30 +187,26 @@ def _difference(
 ) -> SideDifference:
     every = [*side.runs], [*reference.runs]
     runs = [*scores[side.label], *scores[reference.label]]
-    cases = [case for case in runs[0].cases if all(case in run.cases for run in runs)]
-    classes = [name for name in runs[0].classes if all(name in run.classes for run in runs)]
-    if not cases or not classes:
+    shared = shared_cells(runs, perfect=1.0 if better > 0 else 0.0)
+    if shared is None:
+        cases = set(runs[0].cases).intersection(*(run.cases for run in runs))
         raise DaclError(
             f"{reference.label} and {side.label} share no {'class' if cases else 'case'}",
             "compare runs that were evaluated on the same dataset",
         )
-    shared = [run.of(cases, classes) for run in runs]
-    values_SVC = np.stack([run.values_VC for run in shared])
-    undefined_VC = np.isnan(values_SVC).any(axis=0)
-    values_SVC[:, undefined_VC] = np.nan
-    patients = shared[0].patients
-    names = tuple(dict.fromkeys(patients))
-    values_SPC = np.stack([patient_means(values_VC, patients)[1] for values_VC in values_SVC])
-    values_SPK = np.concatenate(
-        [values_SPC, defined_mean(np.moveaxis(values_SPC, 2, 0))[..., None]], axis=2
-    )
+    names = tuple(dict.fromkeys(shared.patients))
+    values_SPK = _with_foreground(shared.values_SVC, shared.patients)
+    charged_SPK = _with_foreground(shared.charged_SVC, shared.patients)
     paired = every[0] == every[1]
     n = len(side.runs)
     rows = [
-        _row(name, names, values_SPK[:n, :, k], values_SPK[n:, :, k], paired, better, not mixture)
-        for k, name in enumerate([*classes, FOREGROUND])
-    ]
-    improved, worsened = moved_cases(shared[0], values_SVC[:n], values_SVC[n:], better)
+        _row(
+            name, names, values_SPK[..., k], charged_SPK[..., k] if shared.contested else None,
+            n=n, paired=paired, better=better, alike=not mixture,
+        )
+        for k, name in enumerate([*shared.classes, FOREGROUND])
+    ]  # fmt: skip
+    improved, worsened = moved_cases(shared, shared.values_SVC[:n], shared.values_SVC[n:], better)
     return SideDifference(
         side=side,
         rows=tuple(_with_holm(rows)),
@@ -210,36 +214,42 @@ def _difference(
         worsened=worsened,
         mixture=mixture,
         paired=paired,
-        undefined=int(undefined_VC.sum()),
-        unshared=len({case for run in runs for case in run.cases}) - len(cases),
+        undefined=shared.undefined,
+        contested=shared.contested,
+        unshared=len({case for run in runs for case in run.cases}) - len(shared.cases),
     )
+
+
+def _with_foreground(
+    values_SVC: Float[np.ndarray, "S V C"], patients: Sequence[str]
+) -> Float[np.ndarray, "S P K"]:
+    values_SPC = np.stack([patient_means(values_VC, patients)[1] for values_VC in values_SVC])
+    foreground_SP = defined_mean(np.moveaxis(values_SPC, 2, 0))
+    return np.concatenate([values_SPC, foreground_SP[..., None]], axis=2)
 
 
 def _row(
     name: str,
     patients: Sequence[str],
-    side_SP: Float[np.ndarray, "S P"],
-    reference_TP: Float[np.ndarray, "T P"],
+    values_SP: Float[np.ndarray, "S P"],
+    charged_SP: Float[np.ndarray, "S P"] | None,
+    *,
+    n: int,
     paired: bool,
     better: float,
     alike: bool,
 ) -> ClassDifference:
-    """One class: NaN, where there is any, is in every run of a patient alike."""
-    there_P = ~np.isnan(side_SP[0])
-    if not there_P.any():
+    """One class, of the side's n runs and then the reference's."""
+    who, side_SP, reference_TP = _sides(patients, values_SP, n=n, paired=paired)
+    if not who:
         return ClassDifference(
             name=name, patients=(), gain_by_patient=(), reference_mean=None, side_mean=None,
             difference=None, test=None, p_holm=None, wins=0, losses=0, ties=0, claim=False,
         )  # fmt: skip
-    who = tuple(p for p, there in zip(patients, there_P, strict=True) if there)
-    side_SP, reference_TP = side_SP[:, there_P], reference_TP[:, there_P]
-    if not paired:
-        side_SP, reference_TP = (x.mean(axis=0, keepdims=True) for x in (side_SP, reference_TP))
-    first, second = (
-        [dict(zip(who, run_P.tolist(), strict=True)) for run_P in runs_SP]
-        for runs_SP in (side_SP, reference_TP)
-    )
-    difference = paired_difference(first, second)
+    difference = _paired(who, side_SP, reference_TP)
+    if charged_SP is not None and not np.array_equal(charged_SP, values_SP, equal_nan=True):
+        charged = _paired(*_sides(patients, charged_SP, n=n, paired=paired))
+        difference = replace(difference, charged=charged)
     gain_P = (side_SP - reference_TP).mean(axis=0)
     # Sums in another order leave what is no difference at 1e-17.
     better_P = np.sign(np.round(better * gain_P, DECIMALS))
@@ -257,6 +267,28 @@ def _row(
         ties=int((better_P == 0).sum()),
         claim=difference.excludes_zero and alike,
     )
+
+
+def _sides(
+    patients: Sequence[str], values_SP: Float[np.ndarray, "S P"], *, n: int, paired: bool
+) -> tuple[tuple[str, ...], Float[np.ndarray, "N H"], Float[np.ndarray, "T H"]]:
+    """Who has a value, and both sides of them; NaN, where there is any, is in every run of a patient alike."""
+    there_P = ~np.isnan(values_SP[0])
+    who = tuple(p for p, there in zip(patients, there_P, strict=True) if there)
+    sides = (values_SP[:n, there_P], values_SP[n:, there_P])
+    if not paired:
+        sides = (sides[0].mean(axis=0, keepdims=True), sides[1].mean(axis=0, keepdims=True))
+    return who, *sides
+
+
+def _paired(
+    who: Sequence[str], side_SP: Float[np.ndarray, "S P"], reference_TP: Float[np.ndarray, "T P"]
+) -> Difference:
+    first, second = (
+        [dict(zip(who, run_P.tolist(), strict=True)) for run_P in runs_SP]
+        for runs_SP in (side_SP, reference_TP)
+    )
+    return paired_difference(first, second)
 
 
 def _with_holm(rows: Sequence[ClassDifference]) -> list[ClassDifference]:

@@ -85,6 +85,7 @@ def _difference_json(each: SideDifference) -> dict[str, Any]:
         "not_comparable": list(each.mixture),
         "paired_by_seed": each.paired,
         "undefined_cells_left_out": each.undefined,
+        "contested_cells": each.contested,
         "unshared_volumes_left_out": each.unshared,
         "classes": {row.name: _row_json(row) for row in each.rows},
         "moved": {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from dacl.experiments.case_scores import CaseScores, defined_mean
+from dacl.experiments.case_scores import SharedCells, defined_mean
 from dacl.experiments.comparison.signed_rank import DECIMALS
 
 MOVED = 3
@@ -26,7 +26,7 @@ class MovedCase:
 
 
 def moved_cases(
-    cases: CaseScores,
+    cases: SharedCells,
     side_SVC: Float[np.ndarray, "S V C"],
     reference_TVC: Float[np.ndarray, "T V C"],
     better: float,

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 
 from dacl.config import with_unsaid
 from dacl.experiments.ablation import Row
-from dacl.experiments.claims import ENOUGH_SEEDS, SIGN, few_patients_lines, why_no_claim
+from dacl.experiments.claims import (
+    ENOUGH_SEEDS,
+    SIGN,
+    few_patients_lines,
+    left_out_line,
+    why_no_claim,
+)
 from dacl.experiments.comparison.compared import ClassDifference, Compared, SideDifference
 from dacl.experiments.comparison.metric_words import MetricWords, words_of
 from dacl.experiments.comparison.sides import Side
@@ -130,10 +136,10 @@ def _left_out(compared: Compared) -> Iterator[str]:
     for each in compared.differences:
         who = f"{each.side.label} and {compared.reference.label}"
         if each.undefined:
-            yield (
-                f"{each.undefined} cells (a volume and a class) left out on both sides, undefined in a run of {who}: "
-                "means are over the others"
-            )
+            foreground = each.rows[-1].difference
+            charged = None if foreground is None else foreground.charged
+            words = words_of(compared.metric)
+            yield left_out_line(who, each.undefined, each.contested, charged, words.difference)
         if each.unshared:
             yield f"{each.unshared} volumes left out, not in every run of {who}"
         empty = [row.name for row in each.rows if not row.patients]
@@ -186,7 +192,7 @@ def _as_row(side: Side) -> RowResult:
     return RowResult(
         row=Row(key=side.label, title=side.label, settings={}),
         runs={
-            seed: RunResult(summary=run.summary, dice_by_patient={}, recipe=run.recipe)
+            seed: RunResult(summary=run.summary, dice=None, recipe=run.recipe)
             for seed, run in side.runs.items()
         },
     )

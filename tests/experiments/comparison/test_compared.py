@@ -168,6 +168,23 @@ def test_cells_undefined_in_one_run_are_left_out_of_all(write):
     assert row(compared, "LV").gain_by_patient[0] == pytest.approx(0.5 - 0.1875)
 
 
+@pytest.mark.parametrize(("metric", "perfect"), [("dice", 1.0), ("hd95_vox", 0.0)])
+def test_painting_an_absent_class_is_charged_beside_the_difference(metric, perfect, write):
+    old = {**frames(OLD), "p1_ED": {"RV": None, "LV": 0.5}}
+    new = {**frames(OLD), "p1_ED": {"RV": 0.25, "LV": 0.5}}
+    folders = write("cps", [old], metric=metric), write("dacl", [new], metric=metric)
+    compared = compare(*folders, metric=metric)
+    [found] = compared.differences
+    assert (found.undefined, found.contested) == (1, 1)
+    right, left = row(compared, "RV").difference, row(compared, "LV").difference
+    assert right.mean == 0.0
+    # of p1 the mean over its two frames moves by half
+    other = (0.25 - perfect) / 2 / 7
+    assert right.charged.mean == pytest.approx(other)
+    assert left.charged is None
+    assert row(compared, "foreground").difference.charged.mean == pytest.approx(other / 2)
+
+
 def test_a_patient_and_a_class_without_values_are_left_out(write):
     values = frames(of(PATIENTS[:2], (0.5, None), (None, None)))
     compared = compare(write("cps", [values]), write("dacl", [values]))
