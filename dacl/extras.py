@@ -17,5 +17,6 @@ def require(module: str, *, extra: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise DaclError(
-            f"{package} is not installed ({error})", f"pip install 'dacl[{extra}]'"
+            f"{package} is not installed ({error})",
+            f"in the clone of dacl: pip install -c constraints.txt -e '.[{extra}]'",
         ) from error
