@@ -7,13 +7,23 @@ from typing import Any
 from dacl import protocol
 from dacl.config import Config, config_hash
 from dacl.config_text import to_toml
+from dacl.errors import DaclError
 from dacl.training import checkpoint
 
 
 def begin_folder(
     run_dir: Path, config: Config, meta: checkpoint.RunMeta, machine: dict[str, Any]
 ) -> None:
-    """Write run.json (provenance, data, configuration), config.toml and an empty journal."""
+    """Write run.json (provenance, data, configuration), config.toml and an empty journal.
+
+    Raises:
+        DaclError: the folder is that of a run, whose checkpoints would stay beside them.
+    """
+    if any((run_dir / name).exists() for name in ("run.json", "latest.pt", "best.pt")):
+        raise DaclError(
+            f"{run_dir} is the folder of a run already",
+            "resume that one, delete it, or name another folder",
+        )
     run_dir.mkdir(parents=True, exist_ok=True)
     provenance = protocol.provenance(
         method=config.method,

@@ -332,3 +332,17 @@ def test_a_run_learns(data, tmp_path):
     tiny.train(data, tmp_path / "run", settings)
     losses = [r["loss"] for r in tiny.without_wall(tmp_path / "run") if r["kind"] == "train"]
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_fresh_run_in_the_folder_of_another_is_refused(data, tmp_path):
+    tiny.trainer_of(data, tmp_path / "run", "supervised").run(tiny.Quiet())
+    before = {
+        file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()
+    }
+    other = tiny.trainer_of(data, tmp_path / "run", "supervised", seed=7)
+    with pytest.raises(DaclError, match="is the folder of a run already"):
+        other.run(tiny.Quiet())
+    after = {
+        file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()
+    }
+    assert after == before

@@ -157,7 +157,10 @@ def test_settings_that_a_hash_leaves_out_are_told_too(compared):
 def test_undefined_cells_are_counted(compared):
     old = {p: {"RV": 0.5, "LV": None} for p in OLD}
     said = notes(compared(old=old))
-    assert "14 cells (a volume and a class) left out of dacl and cps, undefined in a run of either: in 14 of" in said
+    assert (
+        "14 cells (a volume and a class) left out of dacl and cps, undefined in a run of either: in 14 of"
+        in said
+    )
     assert "no patient with a value in every run of dacl and cps: LV" in said
 
 
