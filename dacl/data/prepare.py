@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from dacl import __version__
 from dacl.data import intensity
-from dacl.data.entries import Entry, entry_of
+from dacl.data.entries import Entry, entry_of, with_source
 from dacl.data.notes import twins
 from dacl.data.prepared import (
     FORMAT,
@@ -187,10 +187,21 @@ def _check_all(
 def _check_one(
     reader: Reader, n_classes: int, root: Path | None, source: CaseSource
 ) -> tuple[Entry | None, list[Finding]]:
-    """Check a case, and write it aside if it is sound and not there."""
+    """Check a case, and write it aside if it is sound and not there.
+
+    Raises:
+        DaclError: the reader gives what no case may be.
+    """
     case, findings = reader.read(source)
     if case is None or findings:
         return None, findings
+    if case.id != source.id:
+        raise DaclError(
+            f"the reader {reader.name!r} gives case {case.id} for {source.id}",
+            "a case has the id of its source",
+        )
+    case = with_source(case)
+    entry = entry_of(case, n_classes)
     if root is not None:
         aside = _aside(root, case.id)
         if holds(case_path(root, case.id), case):
@@ -198,7 +209,7 @@ def _check_one(
             aside.unlink(missing_ok=True)
         elif not holds(aside, case):
             write_case(aside, case)
-    return entry_of(case, n_classes), findings
+    return entry, findings
 
 
 def _put_in_place(root: Path, case_id: str) -> bool:
