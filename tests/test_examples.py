@@ -14,6 +14,7 @@ import pytest
 import tiny
 import tiny_run
 
+from dacl.config import merge
 from dacl.data.prepared import PreparedDataset
 from dacl.training import checkpoint
 from dacl_cli.app import main
@@ -39,6 +40,7 @@ def test_every_example_is_run_here():
         "anchor_errors.py",
         "demo.py",
         "dim_scans.py",
+        "from_python.py",
         "gradient_share.py",
         "own_data.py",
         "positiveness.py",
@@ -313,3 +315,17 @@ def test_positiveness_draws_the_figure_and_says_what_the_page_says(tmp_path, mon
             except ValueError:
                 assert found == said
     assert picture.stat().st_size > 0
+
+
+def test_from_python_goes_the_whole_way(tmp_path, monkeypatch, capsys):
+    whole = example("from_python")
+    small = {"optim": {"steps": 2}, "network": {"width": 4}, "image": {"patch_size": 64}}
+    monkeypatch.setattr(whole, "SETTINGS", merge(whole.SETTINGS, small))
+    monkeypatch.setattr(sys, "argv", ["from_python.py", "--out", str(tmp_path / "out")])
+    whole.main()
+    said = capsys.readouterr().out
+    assert re.search(
+        r"^dacl - supervised: [+-]\d\.\d{3} \[.*\], not claimed", said, flags=re.MULTILINE
+    )
+    [mask] = (tmp_path / "out" / "masks").glob("*.nii.gz")
+    assert mask.with_name(mask.name.replace(".nii.gz", ".json")).is_file()

@@ -63,7 +63,7 @@ def entry_of(case: Case, n_classes: int) -> Entry:
 
 
 def with_source(case: Case) -> Case:
-    """The case; where its reader names no file, with the hashes of its voxels, for something has to change with them."""
+    """The case; if its reader names no file, with hashes of its voxels as source: something must change with them."""
     if case.source:
         return case
     source = {"image": _hash_and_range(case.image_CZHW)[0]}

@@ -145,7 +145,9 @@ class Trainer:
             trainer._restore(state)
         return trainer
 
-    def run(self, listener: Listener, should_stop: Callable[[], bool] = lambda: False) -> Summary:
+    def run(
+        self, listener: Listener | None = None, should_stop: Callable[[], bool] = lambda: False
+    ) -> Summary:
         """Train to the end, or until `should_stop` answers true between two steps; either way latest.pt is written."""
         every, total = self.config.journal, self.config.optim.steps
         listener = silent.listener_of(self.ranks, listener)
@@ -252,9 +254,8 @@ class Trainer:
         found = validate(self.method, self.dataset, self.val_cases, self.device, self.ranks)
         record = self._written(val_record(self.step, found, self.dataset.class_names[1:]))
         listener.validated(record)
-        self._warn(
-            record, listener
-        )  # before the best is saved: a run may go on from it, with this journal
+        # before the best is saved: a run may go on from it, with this journal
+        self._warn(record, listener)
         judged = record["mean_dice"]["a"]
         if self.best is None or judged > self.best["dice"]:
             self.best = {"step": self.step, "dice": judged}

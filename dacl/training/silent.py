@@ -15,9 +15,9 @@ def journal_of(ranks: Ranks, run_dir: Path, *, tensorboard: bool, purge_step: in
     return Journal(run_dir, tensorboard=tensorboard, purge_step=purge_step)
 
 
-def listener_of(ranks: Ranks, listener: Listener) -> Listener:
-    """Whoever listens to the run, which the first rank alone tells of."""
-    return listener if ranks.rank == 0 else Unheard()
+def listener_of(ranks: Ranks, listener: Listener | None) -> Listener:
+    """Whoever listens to the run, which the first rank alone tells of; None: nobody."""
+    return listener if listener is not None and ranks.rank == 0 else Unheard()
 
 
 class NoJournal(Journal):
@@ -38,7 +38,7 @@ class NoJournal(Journal):
 
 
 class Unheard(Listener):
-    """The listener of every rank but the first."""
+    """The listener of every rank but the first, and of a run that nobody listens to."""
 
     def planned(self, plan: Plan) -> None:
         """Nothing."""
