@@ -9,7 +9,7 @@ import torch
 
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
-from dacl.inference.postprocess import largest_component
+from dacl.inference.postprocess import largest_component, require_post
 from dacl.inference.volumes import predict_volume
 from dacl.training.checkpoint import Trained, load_trained, open_data
 from dacl.training.device import pick_device, use_bf16
@@ -66,8 +66,9 @@ def open_judged(
         post: post-processing of every mask.
 
     Raises:
-        DaclError: no such run or data, or data other than the run's.
+        DaclError: no such run, data, device or choice, or data other than the run's.
     """
+    require_post(post)
     on = pick_device(device)
     trained = load_trained(path, on, checkpoint)
     trained.method.bf16 = use_bf16(precision, on)
