@@ -14,6 +14,9 @@ from dacl.inference.volumes import predict_volume
 from dacl.training.checkpoint import Trained, load_trained, open_data
 from dacl.training.device import pick_device, use_bf16
 
+JUDGED_PARTS = ("val", "test")
+"""Parts of a split whose labels training never saw."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -79,8 +82,12 @@ def labeled_cases(dataset: PreparedDataset, split: str) -> tuple[list[CaseInfo],
     """Labelled cases of a split, and how many others were left out.
 
     Raises:
-        DaclError: there is none with a label.
+        DaclError: there is none with a label, or the split is none of JUDGED_PARTS.
     """
+    if split not in JUDGED_PARTS:
+        raise DaclError(
+            f"no split {split!r} to judge on", f"choose one of: {', '.join(JUDGED_PARTS)}"
+        )
     every = dataset.cases(getattr(dataset.split, split))
     labeled = [case for case in every if case.has_label]
     if not labeled:
