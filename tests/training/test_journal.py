@@ -10,6 +10,7 @@ from dacl.methods.base import Terms
 from dacl.training import journal as journal_module
 from dacl.training.journal import Journal
 from dacl.training.records import train_record, warning_record
+from dacl.training.schedule import poly_lr
 
 
 def record(step, **more):
@@ -170,6 +171,8 @@ def test_a_record_is_the_mean_of_the_steps_since_the_last(data, tmp_path, no_pic
     expected = [sum(losses[:5]) / 5, sum(losses[5:]) / 2]
     assert [r["loss"] for r in fives] == pytest.approx(expected, rel=1e-12)
     assert [r["lr"] for r in fives] == [each[4]["lr"], each[6]["lr"]]
+    used = [poly_lr(step, settings.optim) for step in range(7)]  # steps are counted from 0
+    assert [r["lr"] for r in each] == used
 
 
 def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch):
