@@ -10,6 +10,7 @@ Several ranks walk this loop together, each on its share of the batch; the first
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -151,26 +152,27 @@ class Trainer:
         listener = silent.listener_of(self.ranks, listener)
         distributed.require_same(self.ranks, **self._facts())
         self._open_folder()
-        listener.planned(self.plan())
-        streams.begin(self.device, self.ranks, self.config.seed, self.step, self._rng)
-        self._clock = (time.perf_counter(), self.step)
-        self.method.train()
-        while self.step < total:
-            self.train_step()
-            listener.stepped(self.step)
-            last = self.step == total
-            if self.step % every.log_every == 0 or last:
-                listener.logged(record := self._log())
-                self._warn(record, listener)
-            if self.val_cases and (self.step % self.config.validate_every == 0 or last):
-                self._validate(listener)
-            stop = distributed.any_of(self.ranks, should_stop())
-            if self.step % every.checkpoint_every == 0 or last or stop:
-                self._save("latest")
-            if stop:
-                break
-        self.journal.draw()
-        return Summary(self.run_dir, self.step, self.step == total, self.best)
+        with closing(self.journal):
+            listener.planned(self.plan())
+            streams.begin(self.device, self.ranks, self.config.seed, self.step, self._rng)
+            self._clock = (time.perf_counter(), self.step)
+            self.method.train()
+            while self.step < total:
+                self.train_step()
+                listener.stepped(self.step)
+                last = self.step == total
+                if self.step % every.log_every == 0 or last:
+                    listener.logged(record := self._log())
+                    self._warn(record, listener)
+                if self.val_cases and (self.step % self.config.validate_every == 0 or last):
+                    self._validate(listener)
+                stop = distributed.any_of(self.ranks, should_stop())
+                if self.step % every.checkpoint_every == 0 or last or stop:
+                    self._save("latest")
+                if stop:
+                    break
+            self.journal.draw()
+            return Summary(self.run_dir, self.step, self.step == total, self.best)
 
     def train_step(self) -> None:
         """Draw a batch, learn from it, and keep its losses."""
@@ -252,9 +254,8 @@ class Trainer:
         found = validate(self.method, self.dataset, self.val_cases, self.device, self.ranks)
         record = self._written(val_record(self.step, found, self.dataset.class_names[1:]))
         listener.validated(record)
-        self._warn(
-            record, listener
-        )  # before the best is saved: a run may go on from it, with this journal
+        # before the best is saved: a run may go on from it, with this journal
+        self._warn(record, listener)
         judged = record["mean_dice"]["a"]
         if self.best is None or judged > self.best["dice"]:
             self.best = {"step": self.step, "dice": judged}
