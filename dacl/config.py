@@ -16,6 +16,7 @@ from dacl.errors import DaclError
 from dacl.presets import PRESETS, THREE_D
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Extent = Annotated[int, Field(ge=16)]
 
@@ -49,7 +50,7 @@ class ImageConfig(_Frozen):
     """Slices, rows and columns that `resize` brings whole volumes to (DHC: 80, 160, 160). 3D alone."""
     foreground_fraction: Fraction = 1 / 3
     """Share of labelled patches that are centred on a voxel of a random foreground class. 3D alone."""
-    window_overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    window_overlap: BelowOne = 0.5
     """Share of a patch that two neighbouring windows of inference have in common, per axis. 3D alone."""
 
 
@@ -58,9 +59,9 @@ class NetworkConfig(_Frozen):
 
     width: Annotated[int, Field(ge=4)] = 16
     """Channels at full resolution; doubled at each of the four poolings."""
-    dropout: tuple[Fraction, Fraction, Fraction, Fraction, Fraction] = (0.05, 0.1, 0.2, 0.3, 0.5)
+    dropout: tuple[BelowOne, BelowOne, BelowOne, BelowOne, BelowOne] = (0.05, 0.1, 0.2, 0.3, 0.5)
     """Dropout probability of the five encoder stages; the decoder has none. 2D alone."""
-    vnet_dropout: Fraction = 0.5
+    vnet_dropout: BelowOne = 0.5
     """Dropout probability of the V-Net, at its bottleneck and before its output. 3D alone."""
     shared_encoder: bool = False
     """One encoder with two decoders, the second with transposed convolutions ("such as MC-Net"), instead of two
@@ -78,7 +79,7 @@ class OptimConfig(_Frozen):
     """Unlabelled slices per step; methods that use none draw none."""
     lr: Positive = 0.01
     """Initial learning rate (paper: 0.01)."""
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    momentum: BelowOne = 0.9
     """SGD momentum (paper: 0.9)."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-4
     """L2 penalty (paper: 1e-4)."""
@@ -117,7 +118,7 @@ class ContrastConfig(_Frozen):
     reliability: Literal["threshold", "entropy"] = "threshold"
     """Which pseudo-labels count: probability above phi (Eq. 2), or all but the most uncertain share of pixels,
     80 % at the start and 10 % at the end (DGCL)."""
-    phi: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    phi: BelowOne = 0.9
     """Reliability threshold of a pseudo-label, phi in Eq. 2 (paper: insensitive)."""
     projection_dim: Annotated[int, Field(ge=2)] = 64
     """Width D of the projection space."""

@@ -108,12 +108,11 @@ def synapse(
     as_json: JsonOption = False,
 ) -> None:
     """Prepare Synapse (BTCV), abdominal CT with up to 13 organs, from its NIfTI files."""
-    from dacl.data.readers.synapse import PROTOCOLS, Synapse
+    from dacl.data.readers.synapse import Synapse
 
     organs = None if classes is None else tuple(name.strip() for name in classes.split(","))
-    rule = intensity or PROTOCOLS[protocol].intensity
-    reader = Synapse(protocol, organs)
-    prepare_and_show(reader, raw, None if check else out, split, rule, skip_bad, workers, as_json)
+    reader, root = Synapse(protocol, organs), None if check else out
+    prepare_and_show(reader, raw, root, split, intensity, skip_bad, workers, as_json)
 
 
 @app.command()

@@ -46,6 +46,14 @@ def run_dacl(capsys):
 
 
 @pytest.fixture
+def unchecked(monkeypatch) -> None:
+    """Annotations go unchecked, as they do outside the tests: a wrong value arrives where a caller's would."""
+    import jaxtyping
+
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
 def saved_figures(monkeypatch) -> list:
     """Every matplotlib figure that is saved from here on, in order; saving goes on as ever."""
     from matplotlib.figure import Figure

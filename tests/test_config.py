@@ -124,6 +124,8 @@ def test_an_unknown_key_names_the_nearest(layer, key, near):
         ("contrast.positiveness", "inside"),
         ("image.patch_size", 100),
         ("network.dropout", [0.1] * 4),
+        ("network.dropout", [0.1] * 4 + [1.0]),
+        ("network.vnet_dropout", 1.0),
         ("optim.steps", 0),
         ("optim.lr", "fast"),
         ("optim.momentum", 1.0),

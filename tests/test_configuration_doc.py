@@ -54,7 +54,7 @@ def test_every_key_has_a_row_with_its_own_docstring():
         ("contrast.warmup_fraction", ["`0.03333`", "", "number ≥ 0, ≤ 1"]),
         ("image.geometry", ['`"resize"`', '`"resample"`', "`resize`, `resample`"]),
         ("image.patch_size", ["`256`", "`128`", "integer ≥ 32, multiple of 16"]),
-        ("network.dropout", ["`[0.05, 0.1, 0.2, 0.3, 0.5]`", "", "5 × number ≥ 0, ≤ 1"]),
+        ("network.dropout", ["`[0.05, 0.1, 0.2, 0.3, 0.5]`", "", "5 × number ≥ 0, < 1"]),
         ("compile", ["`false`", "", "boolean"]),
     ],
 )

@@ -9,10 +9,13 @@ import torch
 
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.errors import DaclError
-from dacl.inference.postprocess import largest_component
+from dacl.inference.postprocess import largest_component, require_post
 from dacl.inference.volumes import predict_volume
 from dacl.training.checkpoint import Trained, load_trained, open_data
 from dacl.training.device import pick_device, use_bf16
+
+JUDGED_PARTS = ("val", "test")
+"""Parts of a split whose labels training never saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,9 @@ def open_judged(
         post: post-processing of every mask.
 
     Raises:
-        DaclError: no such run or data, or data other than the run's.
+        DaclError: no such run, data, device or choice, or data other than the run's.
     """
+    require_post(post)
     on = pick_device(device)
     trained = load_trained(path, on, checkpoint)
     trained.method.bf16 = use_bf16(precision, on)
@@ -78,8 +82,12 @@ def labeled_cases(dataset: PreparedDataset, split: str) -> tuple[list[CaseInfo],
     """Labelled cases of a split, and how many others were left out.
 
     Raises:
-        DaclError: there is none with a label.
+        DaclError: there is none with a label, or the split is none of JUDGED_PARTS.
     """
+    if split not in JUDGED_PARTS:
+        raise DaclError(
+            f"no split {split!r} to judge on", f"choose one of: {', '.join(JUDGED_PARTS)}"
+        )
     every = dataset.cases(getattr(dataset.split, split))
     labeled = [case for case in every if case.has_label]
     if not labeled:

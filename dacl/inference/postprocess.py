@@ -4,7 +4,17 @@ import numpy as np
 from jaxtyping import UInt8
 from scipy.ndimage import find_objects, generate_binary_structure, label
 
+from dacl.errors import DaclError
+
 POST_PROCESSING = ("none", "largest-component")
+
+
+def require_post(name: str) -> None:
+    """DaclError unless `name` is one of POST_PROCESSING."""
+    if name not in POST_PROCESSING:
+        raise DaclError(
+            f"no post-processing {name!r}", f"choose one of: {', '.join(POST_PROCESSING)}"
+        )
 
 
 def largest_component(

@@ -17,7 +17,7 @@ from dacl.data.orientation import from_canonical
 from dacl.data.prepared import Geometry, write_json
 from dacl.errors import DaclError
 from dacl.inference.export import ProbabilityFile, write_nifti
-from dacl.inference.postprocess import largest_component
+from dacl.inference.postprocess import largest_component, require_post
 from dacl.label_map import label_map
 from dacl.prediction.ensemble import averaged
 from dacl.prediction.model import Model, load_model, require_alike
@@ -87,7 +87,8 @@ class Predictor:
         post: what is done to a mask: `largest-component` keeps the largest component of every class.
 
     Raises:
-        DaclError: the models do not answer the same question, or TTA of a model trained without mirror images.
+        DaclError: the models do not answer the same question, TTA of a model trained without mirror images, or another
+            `post`.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Predictor:
         post: Literal["none", "largest-component"] = "none",
     ) -> None:
         self.models, self.device, self.tta, self.post = tuple(models), device, tta, post
+        require_post(post)
         require_alike(self.models)
         unmirrored = [model for model in self.models if not model.config.image.mirror]
         if tta and unmirrored:
@@ -131,7 +133,7 @@ class Predictor:
             precision: of the networks; fp32 gives the same mask everywhere.
 
         Raises:
-            DaclError: no such model or network, or models that are not alike.
+            DaclError: no such model, network, device or choice, or models that are not alike.
         """
         if not paths:
             raise DaclError("no model", "name a run folder or a checkpoint")

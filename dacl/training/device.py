@@ -10,18 +10,22 @@ from dacl.config import Config
 from dacl.errors import DaclError
 from dacl.networks.vnet import VNet
 
+PRECISIONS = ("auto", "fp32", "bf16")
+
 
 def pick_device(name: str) -> torch.device:
     """`auto` takes CUDA, then MPS, then the CPU.
 
     Raises:
-        DaclError: the device asked for is not there.
+        DaclError: the device asked for is not there, or there is none of this name.
     """
     present = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
+    if name not in ("auto", *present):
+        raise DaclError(f"no device {name!r}", f"choose one of: auto, {', '.join(present)}")
     if name == "auto":
         name = next(device for device, there in present.items() if there)
     if not present[name]:
@@ -45,7 +49,13 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def use_bf16(precision: str, device: torch.device) -> bool:
-    """Whether the networks run under bfloat16 autocast."""
+    """Whether the networks run under bfloat16 autocast.
+
+    Raises:
+        DaclError: there is no such precision.
+    """
+    if precision not in PRECISIONS:
+        raise DaclError(f"no precision {precision!r}", f"choose one of: {', '.join(PRECISIONS)}")
     return precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
 
 

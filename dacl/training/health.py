@@ -118,7 +118,7 @@ class Watch:
             way = f"try a lower contrast.phi (now {self.config.contrast.phi:g})"
         else:
             way = "try contrast.reliability = 'threshold' with a low contrast.phi"
-        return f"Where its confident rate is near 0, {way} or more labelled patients"
+        return f"Where its confident share is near 0, {way} or more labelled patients"
 
     def _background_alone(self, record: Record) -> Iterator[Trouble]:
         settled = self._past(SETTLING_FRACTION, record)

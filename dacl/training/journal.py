@@ -63,6 +63,11 @@ class Journal:
         partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         partial.replace(self.path)
 
+    def close(self) -> None:
+        """End the TensorBoard events; the records are on disk already."""
+        if self._writer is not None:
+            self._writer.close()
+
     def draw(self) -> Path | None:
         """Redraw progress.png; None without matplotlib."""
         if find_spec("matplotlib") is None:  # training needs no more than torch and h5py

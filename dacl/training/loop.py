@@ -10,6 +10,7 @@ Several ranks walk this loop together, each on its share of the batch; the first
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -153,26 +154,27 @@ class Trainer:
         listener = silent.listener_of(self.ranks, listener)
         distributed.require_same(self.ranks, **self._facts())
         self._open_folder()
-        listener.planned(self.plan())
-        streams.begin(self.device, self.ranks, self.config.seed, self.step, self._rng)
-        self._clock = (time.perf_counter(), self.step)
-        self.method.train()
-        while self.step < total:
-            self.train_step()
-            listener.stepped(self.step)
-            last = self.step == total
-            if self.step % every.log_every == 0 or last:
-                listener.logged(record := self._log())
-                self._warn(record, listener)
-            if self.val_cases and (self.step % self.config.validate_every == 0 or last):
-                self._validate(listener)
-            stop = distributed.any_of(self.ranks, should_stop())
-            if self.step % every.checkpoint_every == 0 or last or stop:
-                self._save("latest")
-            if stop:
-                break
-        self.journal.draw()
-        return Summary(self.run_dir, self.step, self.step == total, self.best)
+        with closing(self.journal):
+            listener.planned(self.plan())
+            streams.begin(self.device, self.ranks, self.config.seed, self.step, self._rng)
+            self._clock = (time.perf_counter(), self.step)
+            self.method.train()
+            while self.step < total:
+                self.train_step()
+                listener.stepped(self.step)
+                last = self.step == total
+                if self.step % every.log_every == 0 or last:
+                    listener.logged(record := self._log())
+                    self._warn(record, listener)
+                if self.val_cases and (self.step % self.config.validate_every == 0 or last):
+                    self._validate(listener)
+                stop = distributed.any_of(self.ranks, should_stop())
+                if self.step % every.checkpoint_every == 0 or last or stop:
+                    self._save("latest")
+                if stop:
+                    break
+            self.journal.draw()
+            return Summary(self.run_dir, self.step, self.step == total, self.best)
 
     def train_step(self) -> None:
         """Draw a batch, learn from it, and keep its losses."""

@@ -66,6 +66,6 @@ def _by_class(values: Tensor | np.ndarray, class_names: Sequence[str]) -> Any:
 
 
 def _mean_defined(values: np.ndarray) -> float:
-    """Mean over the classes that are defined; 0 where none is, so that such a network is never the best."""
+    """Mean over the classes that are defined; 0 where none is: the best only until another validation is above 0."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else 0.0

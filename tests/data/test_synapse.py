@@ -59,7 +59,7 @@ def test_endings_may_be_in_capitals(raw):
 
 
 def test_volumes_are_turned_to_lps(raw, tmp_path):
-    prepare(Synapse(), raw, tmp_path / "out", rule="hu:-75:275")
+    assert prepare(Synapse(), raw, tmp_path / "out").intensity == "hu:-75:275"
     dataset = PreparedDataset.open(tmp_path / "out")
     geometry = dataset.read_geometry("0023")
     assert geometry.orientation == "LAS"
@@ -74,7 +74,7 @@ def test_volumes_are_turned_to_lps(raw, tmp_path):
 
 
 def test_the_protocol_decides_organs_window_and_split(raw, tmp_path):
-    report = prepare(Synapse("transunet"), raw, tmp_path / "out", rule="hu:-125:275")
+    report = prepare(Synapse("transunet"), raw, tmp_path / "out")
     assert (report.split, report.intensity) == ("transunet", "hu:-125:275")
     dataset = PreparedDataset.open(tmp_path / "out")
     assert dataset.class_names == (

@@ -203,6 +203,23 @@ def test_a_split_without_labelled_cases_is_refused(tmp_path: Path) -> None:
     assert "--split val" in error.value.hint
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("split", ["train", "all", "missing", ""])
+def test_other_parts_of_a_split_are_not_judged(run: Path, split: str) -> None:
+    with pytest.raises(DaclError, match=f"no split '{split}' to judge on") as error:
+        quick(run, split=split)
+    assert error.value.hint == "choose one of: val, test"
+    assert not (run / "evaluation").exists()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_post_processing_that_there_is_none_of_is_refused(run: Path) -> None:
+    with pytest.raises(DaclError, match="no post-processing 'None'") as error:
+        quick(run, post="None")
+    assert error.value.hint == "choose one of: none, largest-component"
+    assert not (run / "evaluation").exists()
+
+
 def test_a_network_that_the_method_lacks_is_refused(
     tmp_path: Path, dataset: PreparedDataset
 ) -> None:

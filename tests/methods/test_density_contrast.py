@@ -12,6 +12,7 @@ from dacl.config import ContrastConfig
 from dacl.contrast.prototypes import UNRELIABLE
 from dacl.contrast.units import Units
 from dacl.methods.density_contrast import DensityContrast
+from dacl.networks.heads import NoProjection
 from dacl.seeding import stream
 
 D = 5
@@ -151,6 +152,30 @@ def test_the_gradient_reaches_only_anchors():
     for n in range(3):
         pulled = set(leaf.grad[n].norm(dim=1).nonzero().flatten().tolist())
         assert pulled == set(scores[n].argsort()[:3].tolist())  # 6 % of 60 are three
+
+
+@pytest.mark.parametrize("negatives_from", ["anchors", "pixels"])
+@pytest.mark.parametrize("unit", ["pixel", "class"])
+def test_no_pixel_but_those_of_anchors_has_a_gradient(unit, negatives_from):
+    """Of a whole map, whose background and out-of-class pixels are the negatives; class vectors are all anchors."""
+    module = contrast_of(unit=unit, negatives_from=negatives_from, projection_dim=8)
+    module.head = NoProjection()  # in which a pixel's gradient is that of its own unit
+    fill = random_units(1, 3, 9, 8)
+    module.bank.insert(fill, torch.rand(3, 9, generator=generator()), torch.ones(3, 9) > 0)
+    features = torch.randn(2, 8, 12, 12, generator=generator()).requires_grad_()
+    classes = torch.randint(0, 4, (2, 12, 12), generator=generator())
+    chance = draws(module, features)
+    chosen = module.select(features, classes, chance)
+    module(features, classes, chance).loss.backward()
+    pulled = features.grad.norm(dim=1).flatten().nonzero().flatten().tolist()
+    if unit == "class":
+        assert pulled == classes.flatten().nonzero().flatten().tolist()
+        return
+    pixels_PD = normalize(features.detach(), dim=1).movedim(1, -1).flatten(0, 2)
+    index, valid = chosen.anchors.index_CM, chosen.anchors.valid_CM
+    anchors = [chosen.units.units_CMD[n, index[n, valid[n]]].detach() for n in range(3)]
+    expected = (torch.cat(anchors) @ pixels_PD.T).argmax(dim=1)
+    assert pulled == sorted(expected.tolist())
 
 
 @pytest.mark.parametrize("unit", ["pixel", "class"])

@@ -170,6 +170,13 @@ def test_a_checkpoint_of_before_predicts(tmp_path: Path) -> None:
     assert "turned from RAS to LPS" in warning
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_post_processing_that_there_is_none_of_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DaclError, match="no post-processing 'largest_component'") as caught:
+        Predictor.load(made.write_model(tmp_path / "run"), device="cpu", post="largest_component")
+    assert caught.value.hint == "choose one of: none, largest-component"
+
+
 def test_a_network_that_is_not_there_is_named(tmp_path: Path) -> None:
     run = made.write_model(tmp_path / "run", method="supervised")
     with pytest.raises(DaclError, match="has no network 'b'") as caught:

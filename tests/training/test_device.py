@@ -29,6 +29,14 @@ def test_a_device_that_is_absent(present, name):
     assert "--device auto or cpu" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["gpu", "cuda:0", ""])
+def test_a_device_that_there_is_none_of(present, name):
+    present(cuda=True)
+    with pytest.raises(DaclError, match=f"no device '{name}'") as caught:
+        device.pick_device(name)
+    assert caught.value.hint == "choose one of: auto, cuda, mps, cpu"
+
+
 def test_auto_takes_the_fastest(present):
     assert device.pick_device("auto") == CPU
     present(mps=True)
@@ -53,6 +61,13 @@ def test_bf16_where_the_cpu_has_it(monkeypatch, capabilities, fast):
     assert device.use_bf16("auto", CPU) is fast
     assert device.use_bf16("bf16", CPU)
     assert not device.use_bf16("fp32", CPU)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "BF16", ""])
+def test_a_precision_that_there_is_none_of(precision):
+    with pytest.raises(DaclError, match=f"no precision '{precision}'") as caught:
+        device.use_bf16(precision, CPU)
+    assert caught.value.hint == "choose one of: auto, fp32, bf16"
 
 
 def test_peak_memory_is_in_megabytes():

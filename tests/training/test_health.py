@@ -84,7 +84,7 @@ CASES = {
         NO_RV, LONG,
         (
             "in the 5 batches looked at since step 410 there was no anchor of RV (7 reliable units in the last): ",
-            "contrast.phi (now 0.3)",
+            "Where its confident share is near 0, try a lower contrast.phi (now 0.3)",
         ),
     ),
     "background": (NOTHING, SEVERAL, ("foreground", "background alone", "--lr")),

@@ -1,5 +1,6 @@
 import json
 import math
+from unittest import mock
 
 import pytest
 import tiny
@@ -8,8 +9,10 @@ import torch
 from dacl.errors import DaclError
 from dacl.methods.base import Terms
 from dacl.training import journal as journal_module
+from dacl.training import loop
 from dacl.training.journal import Journal
 from dacl.training.records import train_record, warning_record
+from dacl.training.schedule import poly_lr
 
 
 def record(step, **more):
@@ -170,6 +173,8 @@ def test_a_record_is_the_mean_of_the_steps_since_the_last(data, tmp_path, no_pic
     expected = [sum(losses[:5]) / 5, sum(losses[5:]) / 2]
     assert [r["loss"] for r in fives] == pytest.approx(expected, rel=1e-12)
     assert [r["lr"] for r in fives] == [each[4]["lr"], each[6]["lr"]]
+    used = [poly_lr(step, settings.optim) for step in range(7)]  # steps are counted from 0
+    assert [r["lr"] for r in each] == used
 
 
 def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch):
@@ -200,3 +205,24 @@ def test_tensorboard_gets_the_numbers(tmp_path, monkeypatch):
     journal.append({"kind": "train", "step": 9, "share": 0.5, "agreement": {"RV": math.nan}})
     journal.append(warning_record(9, "no anchors"))
     assert written == [("share", 0.5, 9), ("warning", "no anchors", 9)]
+
+
+@pytest.mark.parametrize("ends", ["finished", "stopped", "diverged"])
+def test_tensorboard_is_closed_once_at_the_end_of_a_run(
+    ends, data, tmp_path, monkeypatch, no_pictures
+):
+    writer = mock.Mock()
+    monkeypatch.setattr(journal_module, "_summary_writer", lambda *_: writer)
+    monkeypatch.setattr(loop, "require_tensorboard", lambda: None)
+    trainer = tiny.trainer_of(
+        data, tmp_path / "run", optim={"steps": 6}, journal={"tensorboard": True}
+    )
+    if ends == "diverged":
+        with torch.no_grad():
+            next(trainer.method.parameters()).fill_(math.nan)
+        with pytest.raises(loop.Diverged):
+            trainer.run(tiny.Quiet())
+    else:
+        trainer.run(tiny.Quiet(), lambda: ends == "stopped")
+    assert [call[0] for call in writer.method_calls].count("close") == 1
+    assert writer.method_calls[-1] == mock.call.close()

@@ -80,6 +80,22 @@ def test_a_supervised_batch_is_labeled_throughout(data):
     assert feed.unlabeled is None
 
 
+@pytest.mark.parametrize("labeled", [1, 3])
+def test_a_frame_without_a_mask_of_a_labeled_patient_is_an_unlabeled_scan(data, labeled):
+    whole = PreparedDataset.open(data)
+    bare = replace(whole.infos["p1_frame02"], has_label=False)
+    dataset = replace(whole, infos={**whole.infos, bare.id: bare})
+    settings = tiny.config(labeled=labeled)
+    feed = Feed(settings, dataset, torch.device("cpu"), unlabeled=True)
+    own = {case.id for case in whole.cases(feed.labeled_patients)}
+    others = {case.id for case in whole.cases(feed.unlabeled_patients)}
+    assert {case.id for case in feed.labeled_cases} == own - {bare.id}
+    assert {case.id for case in feed.unlabeled_cases} == others | {bare.id}
+    assert len(feed.unlabeled) == 2 * (len(others) + 1)
+    without = Feed(settings, dataset, torch.device("cpu"), unlabeled=False)
+    assert (without.unlabeled_cases, len(without.labeled)) == ([], len(feed.labeled))
+
+
 def test_validation_patients_are_not_drawn_from(data, monkeypatch, tmp_path):
     read = []
     before = PreparedDataset.read_image

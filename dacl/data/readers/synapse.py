@@ -114,6 +114,7 @@ class Synapse:
             sources=tuple(sources),
             findings=tuple(findings),
             default_split=self.protocol,
+            default_intensity=PROTOCOLS[self.protocol].intensity,
         )
 
     def read(self, source: CaseSource) -> tuple[Case | None, list[Finding]]:
