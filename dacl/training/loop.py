@@ -230,10 +230,9 @@ class Trainer:
             row, column = broken[0].tolist()
             step = self.step - len(losses) + row + 1
             names = ["total", *self._terms.parts]
-            term = next(
-                (names[c] for c in range(1, len(names)) if not losses[row, c].isfinite()),
-                names[column],
-            )
+            finite = losses[row].isfinite().tolist()
+            parts = [name for name, fine in zip(names, finite, strict=True) if not fine]
+            term = next((part for part in parts if part != "total"), names[column])
             raise Diverged(
                 f"the loss is not finite at step {step}: term {term!r} is "
                 f"{losses[row, names.index(term)]:g}",
@@ -242,9 +241,8 @@ class Trainer:
         return losses
 
     def _way_out(self) -> str:
-        good = next(
-            (p for name in ("latest", "best") if (p := self.run_dir / f"{name}.pt").exists()), None
-        )
+        checkpoints = [self.run_dir / f"{name}.pt" for name in ("latest", "best")]
+        good = next(filter(Path.exists, checkpoints), None)
         return (
             f"last good checkpoint: {good or 'none yet'}; "
             "start a new run with a lower learning rate (--lr) or --precision fp32"
