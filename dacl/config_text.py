@@ -36,7 +36,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         DaclError: the file is missing or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DaclError(
             f"no configuration file {path}", "give --config an existing TOML file"

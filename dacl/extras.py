@@ -18,5 +18,5 @@ def require(module: str, *, extra: str) -> Any:
         package = module.partition(".")[0]
         raise DaclError(
             f"{package} is not installed ({error})",
-            f"in the clone of dacl: pip install -c constraints.txt -e '.[{extra}]'",
+            f"pip install 'dacl[{extra}]'",
         ) from error

@@ -4,6 +4,7 @@ A table varies the axis it declares and nothing else: `differences` names what e
 """
 
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def provenance(**extra: Any) -> dict[str, Any]:
 
 def _command() -> str:
     program = Path(sys.argv[0]).name
-    return " ".join(["dacl" if program == "__main__.py" else program, *sys.argv[1:]])
+    return shlex.join(["dacl" if program == "__main__.py" else program, *sys.argv[1:]])
 
 
 def _version(package: str) -> str | None:
@@ -82,7 +83,10 @@ def _version(package: str) -> str | None:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit of the source tree dacl runs from and whether it was modified; None outside a checkout."""
+    """Commit of the source tree dacl runs from and whether it was modified; None outside a checkout.
+
+    None too where git does not answer: on a network disk that hangs, no work is lost to a note about it.
+    """
     root = Path(dacl.__file__).resolve().parent.parent
     if not (root / ".git").exists() or shutil.which("git") is None:
         return None
@@ -94,5 +98,9 @@ def git_state() -> dict[str, Any] | None:
         )  # fmt: skip
         return done.stdout.strip()
 
-    commit = git("rev-parse", "HEAD")
-    return {"commit": commit, "modified": bool(git("status", "--porcelain"))} if commit else None
+    try:
+        commit = git("rev-parse", "HEAD")
+        modified = bool(git("status", "--porcelain"))
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {"commit": commit, "modified": modified} if commit else None

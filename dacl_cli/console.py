@@ -19,6 +19,19 @@ from rich.text import Text
 _PLAIN_WIDTH = 200
 
 
+def _mend_streams() -> None:
+    """Let nothing that is printed end a command: a stream may be closed, or lack a character."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # as some service managers start jobs
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+_mend_streams()
+
+
 def _console(*, stderr: bool) -> Console:
     """A console that never cuts a table when its output goes to a file or a pipe."""
     stream = sys.stderr if stderr else sys.stdout

@@ -182,7 +182,7 @@ def optional_extras() -> list[dict[str, Any]]:
 
 def _install(extras: str = "") -> str:
     if _checkout() is None:
-        return f"in its checkout: pip install '.{extras}'"
+        return f"pip install 'dacl{extras}'"
     return f"pip install -c constraints.txt -e '.{extras}'"
 
 

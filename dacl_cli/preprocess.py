@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -141,7 +142,7 @@ def phantom(
         console.emit_json({"raw": raw, "patients": sum(patients), "seed": seed})
     else:
         console.say(f"{sum(patients)} synthetic patients in {raw}")
-        console.say(f"Next: dacl preprocess acdc {raw} {out}")
+        console.say(f"Next: {shlex.join(['dacl', 'preprocess', 'acdc', str(raw), str(out)])}")
 
 
 app.command()(folder)

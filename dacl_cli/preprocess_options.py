@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-WORKERS = min(os.cpu_count() or 1, 8)
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+WORKERS = min(_CORES, 8)
 OutArgument = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the prepared dataset.")]
 SplitOption = Annotated[
     str | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -113,7 +114,7 @@ def _show(report: Report) -> None:
         suffix = f" ({report.written} cases written, {kept} were there)" if kept else ""
         console.say(f"Prepared in {report.root}{suffix}", "bold")
         labeled = min(3, report.parts["train"].labeled_patients) or 1
-        console.say(f"Next: dacl train --data {report.root} --labeled {labeled}")
+        console.say(f"Next: dacl train --data {shlex.quote(str(report.root))} --labeled {labeled}")
 
 
 def _resampling(report: Report) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -161,14 +162,14 @@ def _fresh(
 
 
 def _occupied(run_dir: Path) -> bool:
-    return run_dir.exists() and any(run_dir.iterdir())
+    return run_dir.exists() and any(not path.name.startswith(".") for path in run_dir.iterdir())
 
 
 def _require_free(run_dir: Path) -> None:
     if _occupied(run_dir):
         raise DaclError(
             f"{run_dir} exists already",
-            f"go on with `dacl train --resume {run_dir}`, replace it with --overwrite, "
+            f"go on with `dacl train --resume {shlex.quote(str(run_dir))}`, replace it with --overwrite, "
             "or name another --out",
         )
 
@@ -222,4 +223,4 @@ def _tell(summary: Summary, as_json: bool, threads: int | None, program: str) ->
         )
     console.say(f"curves: {summary.run_dir / 'progress.png'}")
     only = "" if summary.best else " --checkpoint latest"  # nobody validated
-    console.say(f"next: dacl evaluate {summary.run_dir}{only}")
+    console.say(f"next: dacl evaluate {shlex.quote(str(summary.run_dir))}{only}")

@@ -310,3 +310,9 @@ def test_settings_that_contradict_each_other_are_refused(over, said):
 def test_validations_are_evenly_spaced_unless_told_otherwise(preset, steps, journal, found):
     config = resolve(preset, {"optim": {"steps": steps}, "journal": journal})
     assert config.validate_every == found
+
+
+def test_toml_is_read_as_utf_8_whatever_the_locale_and_an_editor_s_mark_is_passed_over(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_bytes("\ufefflabeled_cases = ['pätient1']\n".encode())
+    assert read_toml(path) == {"labeled_cases": ["pätient1"]}

@@ -157,7 +157,9 @@ def _check_target(root: Path, raw: Path, reader: str, name: str) -> None:
             raise DaclError(message, "give another folder as OUT")
     elif root.exists() and not root.is_dir():
         raise DaclError(f"{root} is a file", "give a folder as OUT")
-    elif root.exists() and any(path.name not in _OURS for path in root.iterdir()):
+    elif root.exists() and any(
+        path.name not in _OURS and not path.name.startswith(".") for path in root.iterdir()
+    ):
         message = f"{root} holds files that are not a prepared dataset"
         raise DaclError(message, "give a new or an empty folder as OUT")
 

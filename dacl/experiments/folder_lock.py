@@ -1,6 +1,5 @@
 """Locks of folders: two processes that resume one run would ruin it."""
 
-import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +36,13 @@ def hold(path: Path, taken: DaclError, patience_s: float = 0.0) -> Iterator[int]
     Raises:
         DaclError: `taken`, or the file system has no locks.
     """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        raise DaclError(
+            "this system has no locks of files, which tables of runs need",
+            "run them on Linux or macOS, or in WSL",
+        ) from None
     deadline = time.monotonic() + patience_s
     with path.open("w") as file:
         while True:

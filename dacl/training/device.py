@@ -1,7 +1,6 @@
 """Where a run computes and in which precision."""
 
 import ctypes
-import resource
 import sys
 
 import torch
@@ -106,9 +105,13 @@ def default_preset(device: torch.device) -> str:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Highest memory so far, MB: what PyTorch holds of the GPU, or this process."""
+    """Highest memory so far, MB: what PyTorch holds of the GPU, or this process; 0 where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device) / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
     kilo = 1 if sys.platform == "darwin" else 1024  # macOS reports bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo / 1e6
 

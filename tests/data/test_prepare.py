@@ -396,3 +396,10 @@ def test_a_reader_that_gives_what_no_case_may_be_is_told(change, message, raw, t
     with pytest.raises(DaclError, match=message):
         prepare(Other(change), raw, tmp_path / "out", split="random:0")
     assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def test_what_a_file_browser_left_does_not_occupy_a_folder(raw, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".DS_Store").write_bytes(b"\0")
+    assert run(raw, out).written == 10

@@ -189,7 +189,7 @@ def test_a_machine_without_slurm_or_submitit(tmp_path, monkeypatch):
     monkeypatch.setattr(extras.importlib, "import_module", absent)
     with pytest.raises(DaclError, match="submitit is not installed") as error:
         SlurmQueue(tmp_path / "slurm", "x", Request(gpus=0))
-    assert error.value.hint == "in the clone of dacl: pip install -c constraints.txt -e '.[slurm]'"
+    assert error.value.hint == "pip install 'dacl[slurm]'"
     assert not (tmp_path / "slurm").exists()
 
 
