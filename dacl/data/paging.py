@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -43,8 +45,25 @@ def _in_file(count: int, dtype: torch.dtype) -> Tensor:
         return torch.from_file(file.name, shared=True, size=count, dtype=dtype)
 
 
-def _free_memory() -> int:
+def _free_memory(root: Path = Path("/")) -> int:
+    """Bytes to be had: what the system can give without swapping, and what a container may still take."""
+    found = [_of_the_container(root / "sys/fs/cgroup")]
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):  # not told on this system
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        available = next(line for line in lines if line.startswith("MemAvailable:"))
+        found.append(1024 * int(available.split()[1]))
+    except (OSError, StopIteration):  # no Linux
+        with suppress(ValueError, OSError):
+            found.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(found)
+
+
+def _of_the_container(group: Path) -> int:
+    """What is left of a limit, copies of files in memory counted as free; without a limit, more than anybody has."""
+    try:
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return max(limit - used + int(stat["inactive_file"]), 0)
+    except (OSError, ValueError, KeyError):  # not told, or "max"
         return 1 << 62
