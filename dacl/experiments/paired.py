@@ -9,7 +9,6 @@ Shape legend: S seeds (pairs of runs), P patients, R bootstrap resamples.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
@@ -19,7 +18,6 @@ from dacl.experiments.case_scores import (
     CaseScores,
     SharedCells,
     foreground_by_patient,
-    read_scores,
     shared_cells,
 )
 
@@ -111,16 +109,6 @@ def coverage_bound(seeds: int) -> float:
     return 1 - 2.0 ** (1 - seeds)
 
 
-def patient_dice(cases_csv: Path, network: str = "a") -> dict[str, float]:
-    """Mean foreground Dice of every patient of one run: `foreground_by_patient`.
-
-    Raises:
-        DaclError: the file is missing or holds nothing of this network.
-    """
-    scores = read_scores(cases_csv, network)
-    return foreground_by_patient(scores.values_VC, scores.patients)
-
-
 def difference_of_runs(
     first: Sequence[CaseScores], second: Sequence[CaseScores]
 ) -> tuple[Difference | None, SharedCells | None]:
@@ -150,7 +138,7 @@ def difference_of_runs(
 def paired_difference(
     first: Sequence[dict[str, float]], second: Sequence[dict[str, float]]
 ) -> Difference:
-    """First minus second, run by run; each run is one seed's value by patient (`patient_dice`, or another metric).
+    """First minus second, run by run; each run is one seed's value by patient (`foreground_by_patient`, or of a class).
 
     Seeds stand in the same order on both sides.
 

@@ -1,13 +1,9 @@
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import h5py
-import numpy as np
 import pytest
 
-from dacl.data.case import Case
 from dacl.data.prepare import BadCases, prepare
 from dacl.data.prepared import PreparedDataset
 from dacl.data.readers.acdc import Acdc
@@ -341,61 +337,6 @@ def test_real_acdc(real_acdc, tmp_path):
     assert 0.7 <= y0 <= y1 <= 1.96
     dataset = PreparedDataset.open(tmp_path / "out")
     assert {info.class_voxels[0] > 0 for info in dataset.infos.values()} == {True}
-
-
-@dataclass(frozen=True)
-class Other:
-    """A reader of someone else's, which gives the cases of ACDC changed."""
-
-    change: Callable[[Case], Case]
-    name: str = "other"
-    options: tuple[str, ...] = ()
-
-    def discover(self, raw):
-        return replace(Acdc().discover(raw), reader=self)
-
-    def read(self, source):
-        case, findings = Acdc().read(source)
-        return self.change(case), findings
-
-
-def unnamed(case):
-    return replace(case, source={})
-
-
-def mirrored(case):
-    return replace(case, source={}, label_ZHW=case.label_ZHW[..., ::-1].copy())
-
-
-def test_cases_of_no_named_file_are_known_by_their_voxels(raw, tmp_path):
-    out, options = tmp_path / "out", {"split": "random:0"}
-    first = prepare(Other(unnamed), raw, out, **options)
-    before = PreparedDataset.open(out)
-    assert first.written == 10
-    assert prepare(Other(unnamed), raw, out, **options).written == 0
-    assert PreparedDataset.open(out).fingerprint == before.fingerprint
-    assert prepare(Other(mirrored), raw, out, **options).written == 10
-    assert PreparedDataset.open(out).fingerprint != before.fingerprint
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            lambda case: replace(case, label_ZHW=case.label_ZHW + np.uint8(9)),
-            "its mask has the value",
-        ),
-        (
-            lambda case: replace(case, label_ZHW=case.label_ZHW.astype(np.int64)),
-            "its mask is int64, not uint8",
-        ),
-        (lambda case: replace(case, id="another"), "gives case another for"),
-    ],
-)
-def test_a_reader_that_gives_what_no_case_may_be_is_told(change, message, raw, tmp_path):
-    with pytest.raises(DaclError, match=message):
-        prepare(Other(change), raw, tmp_path / "out", split="random:0")
-    assert not (tmp_path / "out" / "dataset.json").exists()
 
 
 def test_what_a_file_browser_left_does_not_occupy_a_folder(raw, tmp_path):

@@ -8,7 +8,7 @@ from scipy import stats
 
 from dacl.errors import DaclError
 from dacl.experiments import paired
-from dacl.experiments.case_scores import CaseScores
+from dacl.experiments.case_scores import CaseScores, foreground_by_patient, read_scores
 from dacl.experiments.claims import why_no_claim
 from dacl.experiments.paired import (
     LEAST_PATIENTS,
@@ -20,10 +20,14 @@ from dacl.experiments.paired import (
     difference_of_runs,
     off_zero,
     paired_difference,
-    patient_dice,
 )
 
 HEADER = "case,patient,class,network,dice,status\n"
+
+
+def patient_dice(path, network="a"):
+    scores = read_scores(path, network)
+    return foreground_by_patient(scores.values_VC, scores.patients)
 
 
 def write(path, *rows):
