@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 import dacl
+from dacl.cores import usable_cores
 from dacl_cli import console
 from dacl_cli.datasets import DOWNLOAD, prepared_folders
 
@@ -65,9 +66,7 @@ def inspect_machine(folder: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "executable": sys.executable,
         "platform": platform.platform(),
-        "cpu_cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cpu_cores": usable_cores(),
         "ram_gib": _ram_gib(),
         "disk_free_gib": round(shutil.disk_usage(folder).free / _GIB, 1),
     }

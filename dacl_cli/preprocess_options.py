@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-WORKERS = min(_CORES, 8)
+from dacl.cores import usable_cores
+
+WORKERS = min(usable_cores(), 8)
 OutArgument = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the prepared dataset.")]
 SplitOption = Annotated[
     str | None,

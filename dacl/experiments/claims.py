@@ -130,7 +130,7 @@ def why_no_claim(difference: Difference, shown: Callable[[float], str] = points)
     if not off_zero(over_seeds):
         low, high = over_seeds
         return f"the t interval over seeds includes zero, [{shown(low)}, {shown(high)}]"
-    if difference.owed_to_absence:
+    if difference.undone_by_charge:
         return "not so if what is painted of absent classes is charged"
     return None
 
@@ -143,19 +143,19 @@ def left_out_line(
     shown: Callable[[float], str],
 ) -> str:
     """What a difference is not of, and what it would be with the contested cells charged."""
-    line = (
-        f"{undefined} cell{'' if undefined == 1 else 's'} (a volume and a class) left out of {who}, undefined in a run "
-        "of either"
-    )
+    cells = f"{undefined} cell{'' if undefined == 1 else 's'} (a volume and a class) left out of {who}, undefined in "
     if not contested:
-        return f"{line}: no run found the class there, and there is none"
+        return f"{cells}every run"
     worth = ""
     if charged is not None:
         worth = (
             "; charged, with the best value for none and its own for painting, the foreground difference is "
             f"{shown(charged.mean)}"
         )
-    return f"{line}: in {contested} of them the class is absent, and one run painted it where another did not{worth}"
+    return (
+        f"{cells}a run of either: in {contested} of them the class is absent, and one run painted it where another did "
+        f"not{worth}"
+    )
 
 
 def power_of_row(row: Measured) -> dict[str, PowerStatement]:

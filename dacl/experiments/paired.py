@@ -84,11 +84,11 @@ class Difference:
             and self.patients >= LEAST_PATIENTS
             and off_zero(over_seeds)
             and off_zero(self.ci95_over_patients_and_seeds)
-            and not self.owed_to_absence
+            and not self.undone_by_charge
         )
 
     @property
-    def owed_to_absence(self) -> bool:
+    def undone_by_charge(self) -> bool:
         """Whether it would not be claimed, or the other way round, with what is painted in absent classes charged."""
         charged = self.charged
         return charged is not None and not (charged.excludes_zero and charged.mean * self.mean > 0)

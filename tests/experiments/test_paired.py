@@ -282,7 +282,7 @@ def test_a_claim_that_absent_classes_charged_would_undo_is_none():
     assert off_zero(found.ci95_over_patients_and_seeds)
     assert off_zero(found.ci95_over_seeds)
     assert found.charged.mean < 0
-    assert found.owed_to_absence
+    assert found.undone_by_charge
     assert not found.excludes_zero
     assert why_no_claim(found) == "not so if what is painted of absent classes is charged"
 

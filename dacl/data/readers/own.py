@@ -1,11 +1,11 @@
 """Reading the user's own cases: what `folder` and `nnunet` do with the files that `pairs` has matched."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, get_args
 
+from dacl.cores import usable_cores
 from dacl.data.case import Case
 from dacl.data.readers import WHOLE_DATASET, CaseSource, Finding, relative
 from dacl.data.readers.classes import Classes, in_order
@@ -43,7 +43,7 @@ def discovered_classes(sources: Sequence[CaseSource]) -> tuple[Classes, list[Fin
     cases say why, once they are read.
     """
     masks = [path for source in sources for path in source.labels]
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # unpacking leaves Python's lock
+    with ThreadPoolExecutor(min(8, usable_cores())) as pool:  # unpacking leaves Python's lock
         held = [*pool.map(_values_of, masks)]
     values = set().union(*(each or () for each in held)) - {0}
     folder = relative(masks[0].parent, sources[0].raw)
