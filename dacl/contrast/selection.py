@@ -59,42 +59,41 @@ def _highest(score_CP: Float[Tensor, "C P"], cap: int) -> Chosen:
     return Chosen(top.indices, top.values >= 0)
 
 
+def ascending(
+    density_CM: Float[Tensor, "C M"], valid_CM: Bool[Tensor, "C M"]
+) -> Int[Tensor, "C M"]:
+    """The units of every class from the sparsest to the densest, equal ones as they stand, padding last."""
+    return density_CM.masked_fill(~valid_CM, torch.inf).argsort(dim=1, stable=True)
+
+
 def sparse_end(
-    density_CM: Float[Tensor, "C M"],
+    order_CM: Int[Tensor, "C M"],
     valid_CM: Bool[Tensor, "C M"],
     count_C: Int[Tensor, "C"],
     cap: int,
 ) -> Chosen:
-    """Eq. 6: the `count_C` lowest densities of every class, at most `cap`, lowest first."""
-    order_CM = _ascending(density_CM, valid_CM)
+    """Eq. 6: the first `count_C` units of every class in the order of `ascending`, at most `cap`, sparsest first."""
     rank_Q = torch.arange(min(cap, order_CM.shape[1]), device=order_CM.device)
     available_C1 = torch.minimum(count_C, valid_CM.sum(dim=1)).unsqueeze(1)
     return Chosen(order_CM[:, : len(rank_Q)], rank_Q < available_C1)
 
 
 def dense_end(
-    density_CM: Float[Tensor, "C M"],
+    order_CM: Int[Tensor, "C M"],
     valid_CM: Bool[Tensor, "C M"],
     count_C: Int[Tensor, "C"],
     cap: int,
 ) -> Chosen:
-    """Eq. 7: the `count_C` highest densities of every class, at most `cap`, highest first.
+    """Eq. 7: the last `count_C` valid units of every class in the order of `ascending`, at most `cap`, densest first.
 
-    Disjoint from `sparse_end` wherever the two counts together do not exceed the valid units: both read one order.
+    Disjoint from `sparse_end` wherever the two counts together do not exceed the valid units.
     """
-    order_CM = _ascending(density_CM, valid_CM)
     rank_S = torch.arange(min(cap, order_CM.shape[1]), device=order_CM.device)
     valid_C1 = valid_CM.sum(dim=1, keepdim=True)
     from_top_CS = (valid_C1 - 1 - rank_S).clamp(min=0)
     return Chosen(
         order_CM.gather(1, from_top_CS), rank_S < torch.minimum(count_C.unsqueeze(1), valid_C1)
     )
-
-
-def _ascending(
-    density_CM: Float[Tensor, "C M"], valid_CM: Bool[Tensor, "C M"]
-) -> Int[Tensor, "C M"]:
-    return density_CM.masked_fill(~valid_CM, torch.inf).argsort(dim=1, stable=True)
 
 
 def take(

@@ -14,6 +14,8 @@ from dacl.data.slabs import slabs
 
 SpacingMm = tuple[float, float, float]
 
+_FEW = 15  # the largest value up to which comparing with each is the faster way to count
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -125,13 +127,14 @@ def label_counts(label_ZHW: np.ndarray) -> np.ndarray:
     counts = np.zeros(256, np.int64)
     for part in slabs(label_ZHW):
         values = part.ravel()
-        if values.dtype == np.uint8 and values.size % 2 == 0:
-            # two at a time: counting is paid by the number, not by how large it is
-            pairs = np.bincount(values.view(np.uint16), minlength=2**16).reshape(256, 256)
-            counts[:256] += pairs.sum(axis=0) + pairs.sum(axis=1)
-            continue
-        more = np.bincount(values, minlength=len(counts))
-        counts = more + np.pad(counts, (0, len(more) - len(counts)))
+        if values.size and values.dtype == np.uint8 and (high := int(values.max())) <= _FEW:
+            # bytes are compared dozens at a time, bincount walks over them one by one
+            more = np.array([np.count_nonzero(values == value) for value in range(high + 1)])
+        else:
+            more = np.bincount(values)
+        short = len(more) - len(counts)
+        counts = np.pad(counts, (0, max(short, 0)))
+        counts[: len(more)] += more
     return counts
 
 

@@ -19,6 +19,7 @@ from dacl.contrast.positiveness import log_positiveness
 from dacl.contrast.selection import (
     Chosen,
     Negatives,
+    ascending,
     class_centre,
     dense_end,
     negatives_from_anchors,
@@ -211,7 +212,7 @@ class DensityContrast(nn.Module):
             anchors_C, keys_C = ends_C.clamp(max=config.anchors), ends_C.clamp(max=key_cap)
         else:  # a batch holds a handful of class vectors: all are anchors, the denser half are keys
             anchors_C, keys_C = drawn_C, (drawn_C + 1) // 2
-        order_CM = self._order(density_CM, draws.unit_CM)
+        order_CM = ascending(self._basis(density_CM, draws.unit_CM), units.valid_CM)
         return (
             sparse_end(order_CM, units.valid_CM, anchors_C, config.anchors),
             dense_end(order_CM, units.valid_CM, keys_C, key_cap),
@@ -223,10 +224,10 @@ class DensityContrast(nn.Module):
         half_C = valid_CL.sum(dim=1) // 2  # clipped, so that keys stay the dense part
         if self.config.keys_from == "batch":
             half_C = torch.zeros_like(half_C)
-        order_CL = self._order(self.bank.density_CL, draws.bank_CL)
+        order_CL = ascending(self._basis(self.bank.density_CL, draws.bank_CL), valid_CL)
         return dense_end(order_CL, valid_CL, half_C, self.config.positives // 2)
 
-    def _order(self, density_CM: Tensor, chance_CM: Tensor) -> Tensor:
+    def _basis(self, density_CM: Tensor, chance_CM: Tensor) -> Tensor:
         """What anchors and keys are the two ends of: density, or chance for the plain contrast."""
         if self.config.sampling == "density":
             return density_CM

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from dacl.contrast.selection import (
+    ascending,
     class_centre,
     dense_end,
     negatives_from_anchors,
@@ -82,8 +83,9 @@ def test_both_ends_equal_the_reference(seed, sizes, cap, low, high):
     density = torch.rand(len(sizes), width, generator=generator(seed))
     valid = torch.tensor([[i < m for i in range(width)] for m in sizes])
     valid = valid[:, torch.randperm(width, generator=generator(seed + 1))]
-    anchors = sparse_end(density, valid, torch.full((len(sizes),), low), cap)
-    keys = dense_end(density, valid, torch.full((len(sizes),), high), cap)
+    order = ascending(density, valid)
+    anchors = sparse_end(order, valid, torch.full((len(sizes),), low), cap)
+    keys = dense_end(order, valid, torch.full((len(sizes),), high), cap)
     for n, size in enumerate(sizes):
         place = valid[n].nonzero().flatten()
         values = density[n, place].tolist()
@@ -96,10 +98,8 @@ def test_both_ends_equal_the_reference(seed, sizes, cap, low, high):
 
 def test_ends_stay_disjoint_where_all_densities_are_equal():
     density, valid = torch.ones(1, 6), torch.ones(1, 6, dtype=torch.bool)
-    three = torch.tensor([3])
-    together = drawn(sparse_end(density, valid, three, 9)) + drawn(
-        dense_end(density, valid, three, 9)
-    )
+    order, three = ascending(density, valid), torch.tensor([3])
+    together = drawn(sparse_end(order, valid, three, 9)) + drawn(dense_end(order, valid, three, 9))
     assert sorted(together) == list(range(6))
 
 
