@@ -76,7 +76,7 @@ class _Captured:
     def __init__(self, update: Update, capture: Capture, batch: Batch, moment: Moment) -> None:
         self._inputs = [tensor.clone() for tensor in tensors_of(batch, moment)]
         self._lr = torch.zeros((), device=batch.images.device)
-        own_batch, own_moment = _with_tensors(batch, moment, iter(self._inputs))
+        own_batch, own_moment = with_tensors(batch, moment, iter(self._inputs))
         self._replay = capture(lambda: update(own_batch, own_moment, self._lr))
 
     def __call__(self, batch: Batch, moment: Moment, lr: float) -> Terms:
@@ -139,7 +139,7 @@ def tensors_of(batch: Batch, moment: Moment) -> list[Tensor]:
     return [batch.images, batch.labels, *weights, *draws, *scores]
 
 
-def _with_tensors(batch: Batch, moment: Moment, own: Iterator[Tensor]) -> tuple[Batch, Moment]:
+def with_tensors(batch: Batch, moment: Moment, own: Iterator[Tensor]) -> tuple[Batch, Moment]:
     """The same with other tensors, in the order of `tensors_of`."""
     own_batch = Batch(next(own), next(own))
     weights = {name: next(own) for name in moment.weights}

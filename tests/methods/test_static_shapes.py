@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from methods import tiny_batch as tiny
 
+from dacl.config import resolve
 from dacl.contrast import shapes
+from dacl.methods import METHODS, Batch
+from dacl.networks.convolution import Conv3x3, Conv3x3x3
 from dacl.networks.heads import BatchNorm
+from dacl.training.replay import tensors_of, with_tensors
 
 VARIANTS = {
     "default": {},
@@ -66,6 +71,45 @@ def test_batch_statistics_without_the_padding_are_those_of_the_rows_that_exist()
     for layer in layers:
         layer.eval()
     torch.testing.assert_close(layers[1](padded, valid), layers[0](padded))
+
+
+STEPS = {
+    "supervised": {"method": "supervised"},
+    "cps": {"method": "cps"},
+    **{name: {"method": "dacl", "contrast": contrast} for name, contrast in VARIANTS.items()},
+    "shared encoder": {"method": "dacl", "network": {"shared_encoder": True}},
+    "shared bank": {"method": "dacl", "contrast": {"bank": "shared"}},
+    "volumes": {"method": "dacl", "image": {"dims": 3, "patch_depth": 16, "patch_size": 32}},
+}
+
+
+@pytest.mark.parametrize("grouped", [False, True], ids=["column by column", "over groups"])
+@pytest.mark.parametrize("over", STEPS.values(), ids=STEPS)
+def test_a_step_stays_on_its_device_and_looks_at_no_value(over, grouped, monkeypatch):
+    """On a device that holds shapes and no values: an operation with a tensor of the CPU, or a value asked for, fails.
+
+    What of it a GPU would refuse is so found without one. Of a step that is not logged and of one that is.
+    """
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # unknown there
+    base = tiny.config(over["method"], warmup_fraction=0.0).model_dump(mode="json")
+    config = resolve("paper", base, over)
+    method = METHODS[config.method](config, 1, tiny.N)
+    sides = (16, 32, 32) if config.image.dims == 3 else (32, 32)
+    batch = Batch(torch.randn(4, 1, *sides), torch.randint(0, tiny.N, (2, *sides)))
+    moments = [method.moment(batch, step) for step in (10, config.optim.steps - 1)]
+    assert [moment.logged for moment in moments] == [False, True]
+    method.train().to("meta")
+    for module in method.modules():
+        if isinstance(module, Conv3x3 | Conv3x3x3):
+            module.grouped = grouped
+    for moment in moments:
+        moved = iter([tensor.to("meta") for tensor in tensors_of(batch, moment)])
+        terms = method.terms(*with_tensors(batch, moment, moved))
+        terms.total.backward()
+        method.after_step(moment.step)
+        found = [terms.total, *terms.parts.values(), *terms.diagnostics.values()]
+        found += [each.grad for each in method.parameters() if each.grad is not None]
+        assert {tensor.device.type for tensor in [*found, *method.buffers()]} == {"meta"}
 
 
 TRACE = """

@@ -130,7 +130,7 @@ def test_every_tensor_of_a_step_is_an_input():
     walk(moment)
     assert {id(tensor) for tensor in found} == {id(x) for x in replay.tensors_of(batch, moment)}
     copies = [tensor.clone() for tensor in replay.tensors_of(batch, moment)]
-    own = replay._with_tensors(batch, moment, iter(copies))
+    own = replay.with_tensors(batch, moment, iter(copies))
     assert [id(tensor) for tensor in replay.tensors_of(*own)] == [id(copy) for copy in copies]
 
 
