@@ -7,11 +7,26 @@ import torch
 from dacl.config import Config
 from dacl.errors import DaclError
 from dacl.methods.base import Batch, Method, Moment, Terms
+from dacl.ranks import Ranks
+
+LONG = 15_000
+"""Steps that save more than the compiler takes: on an H200 7 to 10 ms each, and it takes 75 to 100 s."""
 
 
 def has_fixed_shapes(config: Config) -> bool:
     """Whether all steps of a kind do the same to tensors of the same shapes."""
     return not (config.method == "dacl" and config.contrast.reliability == "entropy")
+
+
+def worth_compiling(config: Config, device: torch.device, ranks: Ranks, step: int) -> list[str]:
+    """What to tell a user who has not asked for the compiler and has a long way to go from `step`; mostly nothing."""
+    can = device.type == "cuda" and ranks.world == 1 and has_fixed_shapes(config)
+    if config.compile or not can or config.optim.steps - step < LONG:
+        return []
+    return [
+        "with --compile a step is 1.3 (TF32) to 1.8 times (bf16) as fast, measured on an H200; "
+        "the first takes a minute or two"
+    ]
 
 
 def compiled_terms(method: Method, backend: str = "inductor") -> Callable[[Batch, Moment], Terms]:

@@ -29,7 +29,7 @@ from dacl.networks.convolution import over_groups
 from dacl.ranks import ALONE, Ranks
 from dacl.training import checkpoint, distributed, silent, streams
 from dacl.training.ahead import Ahead
-from dacl.training.compiled import compiled_terms, has_fixed_shapes
+from dacl.training.compiled import compiled_terms, has_fixed_shapes, worth_compiling
 from dacl.training.device import device_name, peak_memory_mb, precision_name, trains_in_bf16
 from dacl.training.estimate import estimated_seconds
 from dacl.training.feed import Feed
@@ -282,7 +282,7 @@ class Trainer:
             estimated_seconds=estimated_seconds(
                 self.method, self.feed, self.dataset, self.val_cases, self.device, self.step
             ),
-            notes=tuple(self.notes),
+            notes=(*self.notes, *worth_compiling(self.config, self.device, self.ranks, self.step)),
         )
 
     def _wall(self) -> dict[str, float]:

@@ -4,9 +4,10 @@ import pytest
 import torch
 from methods import tiny_batch as tiny
 
+from dacl.config import resolve
 from dacl.errors import DaclError
 from dacl.ranks import Ranks
-from dacl.training.compiled import compiled_terms
+from dacl.training.compiled import compiled_terms, worth_compiling
 
 
 def test_a_share_of_pixels_that_changes_with_the_step_is_refused():
@@ -42,3 +43,20 @@ def test_logged_steps_and_the_warm_up_of_the_contrast_are_not_compiled(monkeypat
     for step in (0, 14, 15, 28, 29):
         terms(batch, method.moment(batch, step))
     assert asked == [15, 28]
+
+
+@pytest.mark.parametrize(
+    ("over", "device", "world", "step", "told"),
+    [
+        ({}, "cuda", 1, 0, True),
+        ({}, "cuda", 1, 15_000, True),
+        ({}, "cuda", 1, 15_001, False),
+        ({}, "cpu", 1, 0, False),
+        ({}, "cuda", 2, 0, False),
+        ({"compile": True}, "cuda", 1, 0, False),
+        ({"contrast": {"reliability": "entropy"}}, "cuda", 1, 0, False),
+    ],
+)
+def test_a_long_run_on_a_gpu_is_told_of_the_compiler(over, device, world, step, told):
+    found = worth_compiling(resolve("paper", over), torch.device(device), Ranks(world=world), step)
+    assert bool(found) == told
