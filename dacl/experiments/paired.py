@@ -129,22 +129,38 @@ def difference_of_runs(
     if not values[0]:
         return None, shared
     n = len(first)
-    found = paired_difference(values[:n], values[n:])
-    if shared.contested:
-        found = replace(found, charged=paired_difference(charged[:n], charged[n:]))
-    return found, shared
+    sides, charged_sides = ((every[:n], every[n:]) for every in (values, charged))
+    return paired_difference(*sides, charged=charged_sides), shared
 
 
 def paired_difference(
-    first: Sequence[dict[str, float]], second: Sequence[dict[str, float]]
+    first: Sequence[dict[str, float]],
+    second: Sequence[dict[str, float]],
+    *,
+    charged: tuple[Sequence[dict[str, float]], Sequence[dict[str, float]]] | None = None,
 ) -> Difference:
     """First minus second, run by run; each run is one seed's value by patient (`foreground_by_patient`, or of a class).
 
     Seeds stand in the same order on both sides.
 
+    Args:
+        first: of one side, a run each.
+        second: of the other.
+        charged: both sides with the contested cells charged (`SharedCells.charged_SVC`); it becomes
+            `Difference.charged` where it is not `first` and `second` once more.
+
     Raises:
         DaclError: the sides differ in runs or patients.
     """
+    found = _difference(first, second)
+    if charged is None or charged == (first, second):
+        return found
+    return replace(found, charged=_difference(*charged))
+
+
+def _difference(
+    first: Sequence[dict[str, float]], second: Sequence[dict[str, float]]
+) -> Difference:
     patients = sorted(first[0]) if first else []
     if (
         len(first) != len(second)

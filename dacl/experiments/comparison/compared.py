@@ -201,7 +201,7 @@ def _difference(
     n = len(side.runs)
     rows = [
         _row(
-            name, names, values_SPK[..., k], charged_SPK[..., k] if shared.contested else None,
+            name, names, values_SPK[..., k], charged_SPK[..., k],
             n=n, paired=paired, better=better, alike=not mixture,
         )
         for k, name in enumerate([*shared.classes, FOREGROUND])
@@ -232,7 +232,7 @@ def _row(
     name: str,
     patients: Sequence[str],
     values_SP: Float[np.ndarray, "S P"],
-    charged_SP: Float[np.ndarray, "S P"] | None,
+    charged_SP: Float[np.ndarray, "S P"],
     *,
     n: int,
     paired: bool,
@@ -246,10 +246,10 @@ def _row(
             name=name, patients=(), gain_by_patient=(), reference_mean=None, side_mean=None,
             difference=None, test=None, p_holm=None, wins=0, losses=0, ties=0, claim=False,
         )  # fmt: skip
-    difference = _paired(who, side_SP, reference_TP)
-    if charged_SP is not None and not np.array_equal(charged_SP, values_SP, equal_nan=True):
-        charged = _paired(*_sides(patients, charged_SP, n=n, paired=paired))
-        difference = replace(difference, charged=charged)
+    difference = paired_difference(
+        *_by_patient(who, side_SP, reference_TP),
+        charged=_by_patient(*_sides(patients, charged_SP, n=n, paired=paired)),
+    )
     gain_P = (side_SP - reference_TP).mean(axis=0)
     # Sums in another order leave what is no difference at 1e-17.
     better_P = np.sign(np.round(better * gain_P, DECIMALS))
@@ -281,14 +281,14 @@ def _sides(
     return who, *sides
 
 
-def _paired(
+def _by_patient(
     who: Sequence[str], side_SP: Float[np.ndarray, "S P"], reference_TP: Float[np.ndarray, "T P"]
-) -> Difference:
+) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
     first, second = (
         [dict(zip(who, run_P.tolist(), strict=True)) for run_P in runs_SP]
         for runs_SP in (side_SP, reference_TP)
     )
-    return paired_difference(first, second)
+    return first, second
 
 
 def _with_holm(rows: Sequence[ClassDifference]) -> list[ClassDifference]:
