@@ -18,6 +18,7 @@ from dacl.errors import DaclError
 
 __all__ = [
     "FORMAT",
+    "JUDGED_PARTS",
     "CaseInfo",
     "Geometry",
     "PreparedDataset",
@@ -29,6 +30,9 @@ __all__ = [
     "write_case",
     "write_json",
 ]
+
+JUDGED_PARTS = ("val", "test")
+"""Parts of a split that training never saw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +184,30 @@ class PreparedDataset:
         for info in self.infos.values():
             by_patient.setdefault(info.patient, []).append(info)
         return [info for patient in patients for info in by_patient.get(patient, [])]
+
+    def judged_cases(self, part: str) -> list[CaseInfo]:
+        """Return the labeled cases of a part of the split, in the order of its patients.
+
+        Args:
+            part: one of ``JUDGED_PARTS``.
+
+        Raises:
+            DaclError: another part, or no case of it has a label.
+        """
+        if part not in JUDGED_PARTS:
+            hint = f"choose one of: {', '.join(JUDGED_PARTS)}"
+            raise DaclError(f"no split {part!r} to judge on", hint)
+        every = self.cases(getattr(self.split, part))
+        labeled = [case for case in every if case.has_label]
+        if not labeled:
+            message = (
+                f"{self.root} holds no labelled {part} case of split {self.split.name} ({len(every)} without a label, "
+                f"{len(self.split.missing)} patients of the split are missing from the raw data)"
+            )
+            other = "val" if part == "test" else "test"
+            hint = f"choose --split {other}, or prepare the data again with those patients"
+            raise DaclError(message, hint)
+        return labeled
 
     def info(self, case_id: str) -> CaseInfo:
         """Return what is known of a case; DaclError if there is no such case."""

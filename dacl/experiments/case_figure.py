@@ -23,7 +23,7 @@ from dacl.experiments.case_choice import (
     named_cases,
     read_case_dice,
 )
-from dacl.experiments.judged import Judged, labeled_cases, open_judged
+from dacl.experiments.judged import Judged, open_judged
 from dacl.metrics.overlap import dice_per_class
 
 Report = Callable[[int, int, str], None]
@@ -114,7 +114,7 @@ def draw_columns(
                 f"{dataset.root} and {other.root}",
                 "draw runs of the same prepared dataset",
             )
-    available, _ = labeled_cases(dataset, split)
+    available = dataset.judged_cases(split)
     unscored = [column for column in columns if column.dice is None] if cases is None else []
     work = _Work(len(unscored) * len(available), report)
     if cases is None:

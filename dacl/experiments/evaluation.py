@@ -18,7 +18,7 @@ from dacl.errors import DaclError
 from dacl.experiments.case_choice import named_cases, read_case_dice
 from dacl.experiments.case_figure import Column, draw_columns
 from dacl.experiments.folders import evaluation_name
-from dacl.experiments.judged import Judged, labeled_cases, open_judged
+from dacl.experiments.judged import Judged, open_judged
 from dacl.experiments.record import build_summary, write_cases
 from dacl.experiments.tables import Summary, result_table
 from dacl.inference.export import why_no_nifti, write_nifti
@@ -87,7 +87,7 @@ def evaluate(
     )  # fmt: skip
     judged.require_network(request.network)
     trained, dataset = judged.trained, judged.dataset
-    cases, unlabeled = labeled_cases(dataset, request.split)
+    cases = dataset.judged_cases(request.split)
     if request.cases is not None:
         # A wrong name is worth knowing before everything is predicted.
         named_cases(request.cases, [case.id for case in cases])
@@ -114,7 +114,7 @@ def evaluate(
         trained, dataset, cases, rows,
         convention=convention, evaluated_on=request.split, post=request.post,
         network=request.network, device=device_name(judged.device),
-        precision=precision_name(trained.method.bf16, judged.device), unlabeled=unlabeled,
+        precision=precision_name(trained.method.bf16, judged.device),
     )  # fmt: skip
     table = result_table(summary)
     files = [out / "cases.csv", out / "table.md", out / "table.tex", *files]

@@ -14,9 +14,6 @@ from dacl.inference.volumes import predict_volume
 from dacl.training.checkpoint import Trained, load_trained, open_data
 from dacl.training.device import pick_device, use_bf16
 
-JUDGED_PARTS = ("val", "test")
-"""Parts of a split whose labels training never saw."""
-
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -76,26 +73,3 @@ def open_judged(
     trained = load_trained(path, on, checkpoint)
     trained.method.bf16 = use_bf16(precision, on)
     return Judged(trained, open_data(trained.meta, trained.path, data), on, post)
-
-
-def labeled_cases(dataset: PreparedDataset, split: str) -> tuple[list[CaseInfo], int]:
-    """Labelled cases of a split, and how many others were left out.
-
-    Raises:
-        DaclError: there is none with a label, or the split is none of JUDGED_PARTS.
-    """
-    if split not in JUDGED_PARTS:
-        raise DaclError(
-            f"no split {split!r} to judge on", f"choose one of: {', '.join(JUDGED_PARTS)}"
-        )
-    every = dataset.cases(getattr(dataset.split, split))
-    labeled = [case for case in every if case.has_label]
-    if not labeled:
-        raise DaclError(
-            f"{dataset.root} holds no labelled {split} case of split {dataset.split.name} "
-            f"({len(every)} without a label, {len(dataset.split.missing)} patients of the split "
-            "are missing from the raw data)",
-            f"evaluate on --split {'val' if split == 'test' else 'test'}, or prepare the data again "
-            "with those patients",
-        )
-    return labeled, len(every) - len(labeled)

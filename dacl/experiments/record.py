@@ -35,14 +35,13 @@ def build_summary(
     network: str,
     device: str,
     precision: str,
-    unlabeled: int,
 ) -> Summary:
     """Protocol, provenance and averages of one evaluation.
 
     Args:
         trained: what was judged.
         dataset: what on.
-        cases: the volumes judged.
+        cases: the volumes judged, all of the split that have a label.
         rows: their scores.
         convention: rule for empty masks.
         evaluated_on: `val` or `test`.
@@ -50,7 +49,6 @@ def build_summary(
         network: the one whose median and worst case are shown.
         device: name for the record.
         precision: of the networks.
-        unlabeled: volumes of the split left out for want of a label.
 
     Raises:
         DaclError: the numbers fail their self-check.
@@ -83,6 +81,7 @@ def build_summary(
         notes.append("these validation cases chose the checkpoint: the numbers flatter it")
     if no_spacing:
         notes.append(f"spacing unknown in {no_spacing} volumes: no distances in mm there")
+    unlabeled = len(dataset.cases(getattr(dataset.split, evaluated_on))) - len(cases)
     if unlabeled:
         notes.append(f"{unlabeled} volumes without a label were left out")
     return {

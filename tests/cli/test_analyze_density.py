@@ -7,7 +7,9 @@ import pytest
 import tiny_run
 import torch
 
+from dacl.analysis.density.analysis import DensityRequest, analyze_density
 from dacl.data.prepared import PreparedDataset
+from dacl.errors import DaclError
 from dacl.training import checkpoint
 
 
@@ -48,6 +50,13 @@ def test_as_typed_with_nothing_else(run_dacl, run: Path) -> None:
     assert f"of {document['slice']['anchors']} anchor pixels" in outcome.out
     assert "(synthetic)" in outcome.out
     assert "compactness" in outcome.out
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_slice_that_was_trained_on_is_refused(run: Path) -> None:
+    with pytest.raises(DaclError, match="no split 'train' to judge on") as raised:
+        analyze_density(run, DensityRequest(split="train"))
+    assert raised.value.hint == "choose one of: val, test"
 
 
 def test_without_a_journal_there_is_no_curve_and_that_is_said(run_dacl, run: Path) -> None:

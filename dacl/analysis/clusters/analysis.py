@@ -66,7 +66,7 @@ def analyze_clusters(
 
     Raises:
         DaclError: no such checkpoint, data, network or space; checkpoints of different data or splits, or a seed twice
-            in one configuration; no labelled case; embeddings that are not finite.
+            in one configuration; a split that training saw or without a labelled case; embeddings that are not finite.
     """
     if not paths:
         raise DaclError("no checkpoint", "give run folders or .pt files that `dacl train` wrote")
@@ -78,12 +78,7 @@ def analyze_clusters(
         for group in groups
         for seed, index in group.members.items()
     }
-    cases = [c for c in dataset.cases(getattr(dataset.split, request.split)) if c.has_label]
-    if not cases:
-        raise DaclError(
-            f"{dataset.root} holds no labelled {request.split} case",
-            f"choose --split {'val' if request.split == 'test' else 'test'}",
-        )
+    cases = dataset.judged_cases(request.split)
     total = len(cases) + len(paths) * (len(cases) + SCORING + DRAWING)
     pixels = draw_pixels(
         dataset, cases, [each.grid for each in looked], points=request.points, seed=request.seed,

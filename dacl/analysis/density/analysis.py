@@ -81,8 +81,8 @@ def analyze_density(
     """Look at the densities of a run folder or a checkpoint.
 
     Raises:
-        DaclError: no such checkpoint, data, network, case or slice; a projection where there is none; features that
-            are not finite.
+        DaclError: no such checkpoint, data, network, case or slice; a split that training saw or without a labelled
+            case; a projection where there is none; features that are not finite.
     """
     device = pick_device(request.device)
     report(0, 3, "reading the checkpoint")
@@ -94,11 +94,7 @@ def analyze_density(
         )
     space = choose_space(trained, request.space)
     dataset = open_data(trained.meta, trained.path, request.data)
-    labeled = [c for c in dataset.cases(getattr(dataset.split, request.split)) if c.has_label]
-    if not labeled:
-        raise DaclError(
-            f"{dataset.root} holds no labelled {request.split} case", "choose another --split"
-        )
+    labeled = dataset.judged_cases(request.split)
     wanted = request.case or median_case(trained, request.split)
     case, z = choose_slice(dataset, labeled, wanted, request.z)
     report(1, 3, f"{request.batches} batches")

@@ -12,7 +12,7 @@ from dacl.experiments.comparison.sides import protocol_differences
 from dacl.experiments.evaluation import Request as EvaluationRequest
 from dacl.experiments.evaluation import evaluate
 from dacl.experiments.folders import evaluation_name
-from dacl.experiments.judged import Judged, labeled_cases, open_judged
+from dacl.experiments.judged import Judged, open_judged
 from dacl.experiments.report.facts import read_summary
 from dacl.experiments.tables import NOTED, Summary
 
@@ -82,7 +82,7 @@ def open_runs(paths: Sequence[Path], request: ReportRequest) -> list[Opened]:
             raise DaclError(f"{path} is named twice", "name every run once")
     opened = []
     for name, judged in zip(short_names(files), every, strict=True):
-        cases, _ = labeled_cases(judged.dataset, request.split)
+        cases = judged.dataset.judged_cases(request.split)
         folder, summary = _find_evaluation(judged, request)
         opened.append(
             Opened(name=name, judged=judged, cases=cases, evaluation=folder, summary=summary)

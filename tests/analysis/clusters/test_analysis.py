@@ -287,6 +287,13 @@ def test_other_data_another_split_and_no_cases_are_refused(runs, tmp_path):
         analyze_clusters([], REQUEST)
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_pixels_that_were_trained_on_are_refused(runs):
+    with pytest.raises(DaclError, match="no split 'train' to judge on") as raised:
+        analyze_clusters([runs["dacl", 0]], replace(REQUEST, split="train"))
+    assert raised.value.hint == "choose one of: val, test"
+
+
 def test_a_checkpoint_twice_is_refused_before_any_work(runs):
     told = []
     with pytest.raises(DaclError, match="are both dacl seed 0"):
