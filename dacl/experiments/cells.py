@@ -106,7 +106,7 @@ def look(cell: Cell) -> Status:
     if not held:
         return Status(state="not run", leftover=_leftover(cell))
     try:
-        state = checkpoint.load(held[0])
+        state = checkpoint.load(held[0], mapped=True)
         with checkpoint.complete(held[0]):
             stored = resolve(state["config"]["preset"], state["config"])
             meta, step = checkpoint.read_meta(state), int(state["step"])
@@ -196,4 +196,4 @@ def _judges(summary: Path, judged: Path) -> bool:
         then = provenance["checkpoint"], provenance["checkpoint_step"]
     except (ValueError, KeyError, TypeError):
         return False
-    return then == (judged.name, checkpoint.load(judged)["step"])
+    return then == (judged.name, checkpoint.load(judged, mapped=True)["step"])

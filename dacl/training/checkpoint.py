@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -93,8 +94,12 @@ def save(path: Path, state: dict[str, Any]) -> None:
         ) from error
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     """The state that `save` wrote, on the CPU; `weights_only=True`, so that a hostile file runs nothing.
+
+    Args:
+        path: the file.
+        mapped: leave the tensors in the file until they are looked at: for who wants a few plain values of it.
 
     Raises:
         DaclError: missing, truncated, hostile, or of another program or version.
@@ -104,7 +109,10 @@ def load(path: Path) -> dict[str, Any]:
             f"no checkpoint {path}", "give a run folder or a .pt file that `dacl train` wrote"
         )
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        mapped = mapped and zipfile.is_zipfile(
+            path
+        )  # what is none is refused below, in the same words
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise DaclError(
             f"{path} is no checkpoint, or holds objects that could run code: it was not read",
@@ -170,7 +178,7 @@ def load_trained(path: Path, device: torch.device, which: str = "best") -> Train
 def _latest_step(run_dir: Path) -> int:
     """Step of a run's latest.pt; 0 where it is absent or cannot be read, which is no reason not to use another."""
     try:
-        return int(load(run_dir / "latest.pt")["step"])
+        return int(load(run_dir / "latest.pt", mapped=True)["step"])
     except DaclError:
         return 0
 

@@ -30,9 +30,11 @@ def alone_in_its_folder(path):
     return [other.name for other in path.parent.iterdir()] == [path.name]
 
 
-def test_what_is_saved_is_loaded(path):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_what_is_saved_is_loaded(path, mapped):
     checkpoint.save(path, STATE)
-    assert tiny.differences(checkpoint.load(path), {"format": checkpoint.FORMAT, **STATE}) == []
+    loaded = checkpoint.load(path, mapped=mapped)
+    assert tiny.differences(loaded, {"format": checkpoint.FORMAT, **STATE}) == []
     assert alone_in_its_folder(path)
 
 
@@ -112,13 +114,14 @@ def test_a_missing_file(path):
         checkpoint.load(path)
 
 
+@pytest.mark.parametrize("mapped", [False, True])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_checkpoint(path, share):
+def test_a_truncated_checkpoint(path, share, mapped):
     checkpoint.save(path, STATE)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(DaclError, match="damaged or is no checkpoint") as caught:
-        checkpoint.load(path)
+        checkpoint.load(path, mapped=mapped)
     assert str(path) in caught.value.message
     assert "\n" not in caught.value.message
     assert caught.value.hint
@@ -134,8 +137,9 @@ class Hostile:
         return os.system, (f"touch {self.target}",)
 
 
+@pytest.mark.parametrize("mapped", [False, True])
 @pytest.mark.parametrize("form", ["torch", "pickle"])
-def test_a_hostile_checkpoint_runs_nothing(path, form, tmp_path):
+def test_a_hostile_checkpoint_runs_nothing(path, form, mapped, tmp_path):
     target = tmp_path / "ran"
     content = {"format": checkpoint.FORMAT, **STATE, "config": Hostile(target)}
     if form == "torch":
@@ -146,7 +150,7 @@ def test_a_hostile_checkpoint_runs_nothing(path, form, tmp_path):
     else:
         path.write_bytes(pickle.dumps({"config": Hostile(target)}, protocol=2))
     with pytest.raises(DaclError, match="could run code: it was not read") as caught:
-        checkpoint.load(path)
+        checkpoint.load(path, mapped=mapped)
     assert not target.exists()
     assert "\n" not in caught.value.message
 
