@@ -9,6 +9,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,13 +20,16 @@ import dacl
 from dacl.cores import usable_cores
 from dacl_cli import console
 from dacl_cli.datasets import DOWNLOAD, prepared_folders
+from dacl_cli.doctor_imports import BROKEN, OK, import_problems, inspect_torch
 
 DOWNLOADS = {
     "acdc": f"{DOWNLOAD} (free, after registration)",
     "ssl4mis": "https://github.com/HiLab-git/SSL4MIS (the community's h5 copy of ACDC)",
 }
 _GIB = 2**30
-_OK, _OUTSIDE, _MISSING, _BROKEN = "ok", "outside the range", "missing", "broken"
+_OUTSIDE, _MISSING = "outside the range", "missing"
+IMPORTED = {"pillow": "PIL.Image", "scikit-learn": "sklearn", "scipy": "scipy.ndimage"}
+"""What is imported of a package to see whether it works, where that is not its name."""
 
 
 def doctor(
@@ -35,11 +39,15 @@ def doctor(
 
     Exit code 1 when a required package is missing or broken.
     """
-    packages = required_packages()
-    torch_state = inspect_torch()
-    broken = [p["name"] for p in packages if p["status"] == _MISSING]
-    if torch_state["status"] == _BROKEN and "torch" not in broken:
-        broken.append("torch")
+    with ThreadPoolExecutor() as pool:  # torch takes as long as all others together
+        asked = pool.submit(inspect_torch)
+        packages = required_packages()
+        torch_state = asked.result()
+    unusable = [p for p in packages if p["status"] in (_MISSING, BROKEN)]
+    if torch_state["status"] == BROKEN and not unusable:  # else those may be what it lacks
+        packages = [p | torch_state if p["name"] == "torch" else p for p in packages]
+        unusable = [p for p in packages if p["status"] == BROKEN]
+    names = [p["name"] for p in unusable]
     report = {
         "dacl": dacl.__version__,
         "machine": inspect_machine(Path.cwd()),
@@ -49,14 +57,14 @@ def doctor(
         "datasets": found_datasets(Path("data")),
         "runs": found_runs(Path("runs")),
         "downloads": DOWNLOADS,
-        "missing": broken,
+        "missing": names,
     }
     if as_json:
         console.emit_json(report)
     else:
         _show(report)
-    if broken:
-        console.fail(f"required and not usable: {', '.join(broken)}", _repair())
+    if unusable:
+        console.fail(f"required and not usable: {', '.join(names)}", _repair(unusable))
         raise typer.Exit(1)
 
 
@@ -77,34 +85,6 @@ def _ram_gib() -> float | None:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB, 1)
     except (AttributeError, ValueError, OSError):
         return None
-
-
-def inspect_torch() -> dict[str, Any]:
-    """The version and build of torch, the devices it sees, and what `dacl train` would take."""
-    try:
-        import torch
-
-        from dacl.training.device import default_preset, has_fast_bf16, pick_device
-    except Exception as error:
-        # A mismatched build fails with whatever its libraries raise, and doctor is there to say so.
-        return {"status": _BROKEN, "problem": f"{type(error).__name__}: {error}"}
-    cuda = [
-        {"name": p.name, "memory_gib": round(p.total_memory / _GIB, 1)}
-        for p in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
-    ]
-    chosen = pick_device("auto")
-    return {
-        "status": _OK,
-        "version": torch.__version__,
-        "build": f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU",
-        "threads": torch.get_num_threads(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "cpu_fast_bf16": has_fast_bf16(torch.device("cpu")),
-        "cuda": cuda,
-        "mps": torch.backends.mps.is_available(),
-        "device": chosen.type,
-        "preset": default_preset(chosen),
-    }
 
 
 def _checkout() -> Path | None:
@@ -148,16 +128,25 @@ def _state_of(requirement: Any) -> dict[str, Any]:
     except metadata.PackageNotFoundError:
         return {**state, "status": _MISSING}
     inside = requirement.specifier.contains(version, prereleases=True)
-    return {**state, "version": version, "status": _OK if inside else _OUTSIDE}
+    return {**state, "version": version, "status": OK if inside else _OUTSIDE}
 
 
 def required_packages() -> list[dict[str, Any]]:
-    """Each required package: the range that should work, the version here, the version tested."""
+    """Each required package: the range that should work, the version here, the version tested, whether it imports.
+
+    All but torch, which `inspect_torch` imports.
+    """
     try:
         importlib.import_module("packaging.requirements")
     except ImportError:
         return [{"name": "packaging", "range": "any", "version": None, "status": _MISSING}]
     states = [_state_of(requirement) for requirement, extra in _requirements() if not extra]
+    here = [s for s in states if s["status"] != _MISSING and s["name"] != "torch"]
+    here.sort(key=lambda s: s["name"] != "numpy")  # first, or others are blamed for a broken one
+    modules = [IMPORTED.get(s["name"], s["name"].replace("-", "_")) for s in here]
+    for state, problem in zip(here, import_problems(modules), strict=True):
+        if problem:
+            state |= {"status": BROKEN, "problem": problem}
     # Run from a source tree that was never installed, dacl has no metadata to read the ranges from.
     return states or [{"name": "dacl", "range": "any", "version": None, "status": _MISSING}]
 
@@ -185,10 +174,16 @@ def _install(extras: str = "") -> str:
     return f"pip install -c constraints.txt -e '.{extras}'"
 
 
-def _repair() -> str:
-    if _checkout() is None:
-        return _install()
-    return f"pip install -c constraints.txt torch && {_install()}"
+def _repair(unusable: list[dict[str, Any]]) -> str:
+    """The commands that bring what is missing, and bring anew what is there and does not import."""
+    pinned = "" if _checkout() is None else "-c constraints.txt "
+    broken = [p["name"] for p in unusable if p["status"] == BROKEN]
+    steps = []
+    if len(broken) < len(unusable):
+        steps += [*([f"pip install {pinned}torch"] if pinned else []), _install()]
+    if broken:
+        steps.append(f"pip install --force-reinstall --no-deps {pinned}{' '.join(broken)}")
+    return " && ".join(steps)
 
 
 def found_datasets(root: Path) -> list[dict[str, Any]]:
@@ -249,6 +244,9 @@ def _show(report: dict[str, Any]) -> None:
         ],
     )
     console.say("")
+    for package in report["packages"]:
+        if "problem" in package:
+            console.say(f"{package['name']} cannot be imported: {package['problem']}")
     for extra in report["extras"]:
         lacks = f"lacks {', '.join(extra['missing'])}: {extra['install']}"
         console.say(f"extra {extra['name']}: {'present' if extra['present'] else lacks}")
@@ -272,7 +270,7 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _torch_facts(state: dict[str, Any]) -> list[tuple[str, str]]:
-    if state["status"] == _BROKEN:
+    if state["status"] == BROKEN:
         return [("torch", f"cannot be imported: {state['problem']}")]
     gpus = [f"{gpu['name']} ({gpu['memory_gib']} GiB)" for gpu in state["cuda"]]
     gpus += ["Apple MPS"] if state["mps"] else []

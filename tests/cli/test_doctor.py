@@ -6,7 +6,7 @@ from importlib import metadata
 import pytest
 from packaging.requirements import Requirement
 
-from dacl_cli import doctor
+from dacl_cli import doctor, doctor_imports
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +73,52 @@ def test_a_broken_torch_is_reported_not_raised(run_dacl, monkeypatch):
     monkeypatch.setattr(doctor, "inspect_torch", lambda: broken)
     outcome = run_dacl("doctor")
     assert outcome.code == 1
-    assert "libfoo.so" in outcome.out
+    assert "torch cannot be imported: ImportError: libfoo.so" in outcome.out
     assert "not usable: torch" in outcome.err
+    assert "pip install --force-reinstall --no-deps" in outcome.err
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Make a package that goes before an installed one."""
+
+    def make(name: str, content: str) -> None:
+        (tmp_path / "made" / name).mkdir(parents=True)
+        (tmp_path / "made" / name / "__init__.py").write_text(content)
+
+    monkeypatch.syspath_prepend(tmp_path / "made")
+    return make
+
+
+def test_a_package_of_the_right_version_that_does_not_import_is_broken(run_dacl, made):
+    made("nibabel", "raise ImportError('numpy.core.multiarray failed to import\\nmore of it')")
+    outcome = run_dacl("doctor")
+    assert outcome.code == 1
+    why = "nibabel cannot be imported: ImportError: numpy.core.multiarray failed to import"
+    assert why in outcome.out
+    assert "more of it" not in outcome.out
+    assert "Error: required and not usable: nibabel" in outcome.err
+    assert "pip install --force-reinstall --no-deps -c constraints.txt nibabel" in outcome.err
+    assert "pip install -c constraints.txt torch" not in outcome.err
+
+
+def test_packages_that_crash_hang_or_talk_are_told_apart(made, monkeypatch):
+    monkeypatch.setattr(doctor_imports, "TIME_LIMIT_S", 5.0)
+    made("made_crashing", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    made("made_leaving", "import os\nos._exit(3)")
+    made("made_hanging", "import time\ntime.sleep(60)")
+    made("made_talking", "print('hello')")
+    made("made_ending", "raise SystemExit(0)")
+    names = ["made_crashing", "json", "made_leaving", "made_talking", "made_ending", "made_hanging"]
+    assert doctor_imports.import_problems([*names, "csv"]) == [
+        "ended by SIGKILL", "", "ended with exit code 3", "", "SystemExit: 0", "no answer within 5 s", "",
+    ]  # fmt: skip
+
+
+def test_a_torch_that_crashes_does_not_take_doctor_with_it(made):
+    made("torch", "import os\nos._exit(9)")
+    state = doctor_imports.inspect_torch()
+    assert state == {"status": "broken", "problem": "ended with exit code 9"}
 
 
 def test_a_version_outside_its_range_is_said(monkeypatch):
