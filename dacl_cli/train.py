@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,6 +17,7 @@ from dacl_cli.stopping import stop_on_signal
 
 if TYPE_CHECKING:
     from dacl.config import Config
+    from dacl.data.prepared import PreparedDataset
     from dacl.ranks import Ranks
     from dacl.training.loop import Trainer
     from dacl.training.report import Summary
@@ -155,7 +157,7 @@ def _fresh(
         / f"{dataset.name}-{config.method}{three_d}-{config.labeled}labeled-seed{config.seed}"
     )
     if not overwrite:
-        on_first(ranks, lambda: _require_free(run_dir))
+        on_first(ranks, lambda: _require_free(run_dir, dataset))
     trainer = Trainer(config, dataset, run_dir, ranks)
     on_first(ranks, lambda: _remove_run(run_dir))  # only now that the new one can start
     return trainer
@@ -165,13 +167,36 @@ def _occupied(run_dir: Path) -> bool:
     return run_dir.exists() and any(not path.name.startswith(".") for path in run_dir.iterdir())
 
 
-def _require_free(run_dir: Path) -> None:
-    if _occupied(run_dir):
+def _require_free(run_dir: Path, dataset: PreparedDataset) -> None:
+    if not _occupied(run_dir):
+        return
+    other = _other_data(run_dir, dataset)
+    if other:
         raise DaclError(
-            f"{run_dir} exists already",
-            f"go on with `dacl train --resume {shlex.quote(str(run_dir))}`, replace it with --overwrite, "
-            "or name another --out",
+            f"{run_dir} exists already, trained on other data: {other}",
+            "name another --out, or replace it with --overwrite",
         )
+    raise DaclError(
+        f"{run_dir} exists already",
+        f"go on with `dacl train --resume {shlex.quote(str(run_dir))}`, replace it with --overwrite, "
+        "or name another --out",
+    )
+
+
+def _other_data(run_dir: Path, dataset: PreparedDataset) -> str:
+    """The data or split of a run where it is not this one, which its name need not show; else, or unread, empty."""
+    try:
+        then = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["data"]
+        if (then["dataset_fingerprint"], then["split_hash"]) == (
+            dataset.fingerprint,
+            dataset.split.hash,
+        ):
+            return ""
+        was = f"{then['dataset_name']}, split {then['split_name']} ({then['split_hash'][:12]})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    split = dataset.split
+    return f"{was}; {dataset.root} is {dataset.name}, split {split.name} ({split.hash[:12]})"
 
 
 def _remove_run(run_dir: Path) -> None:

@@ -193,6 +193,15 @@ def test_a_configuration_file_that_is_none(train, place):
     assert_refused(train("--config", "broken.toml"), "broken.toml is not valid TOML", "mend")
 
 
+def test_a_run_of_the_same_name_on_another_split(train, place, finished):
+    """Default names do not hold the split, and to resume that run would train on its own."""
+    shutil.copytree(finished, place / "run")
+    other = tiny.write_dataset(place / "other", train=tiny.TRAIN[::-1])
+    outcome = train(*SHORT, "--out", "run", data=other)
+    assert_refused(outcome, "run exists already, trained on other data", "name another --out")
+    assert "--resume" not in outcome.err
+
+
 def test_a_run_of_the_same_name(train, place, finished):
     shutil.copytree(finished, place / "run")
     before = (place / "run" / "latest.pt").read_bytes()
@@ -200,6 +209,8 @@ def test_a_run_of_the_same_name(train, place, finished):
     assert_refused(outcome, "run exists already", "dacl train --resume run")
     assert "--overwrite" in outcome.err
     assert (place / "run" / "latest.pt").read_bytes() == before
+    (place / "run" / "run.json").write_text("{}")
+    assert_refused(train(*SHORT, "--out", "run"), "run exists already", "--overwrite")
     (place / "run" / "evaluation").mkdir()
     assert train(*SHORT, "--out", "run", "--seed", 1, "--overwrite").code == 0
     assert read_toml(place / "run" / "config.toml")["seed"] == 1
