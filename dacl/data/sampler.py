@@ -27,7 +27,7 @@ class ShuffledStream:
         """Indices of step `step`, counted from 0."""
         positions = range(step * self.batch, (step + 1) * self.batch)
         epochs = sorted({p // self.size for p in positions})
-        self._shuffled = {e: self._shuffled.get(e, self._shuffle(e)) for e in epochs}
+        self._shuffled = {e: self._shuffle(e) for e in epochs}
         return torch.stack([self._shuffled[p // self.size][p % self.size] for p in positions])
 
     def _shuffle(self, epoch: int) -> Tensor:

@@ -1,6 +1,5 @@
 """Training methods: a literal dict, no registry."""
 
-from dacl.config import Config
 from dacl.methods.base import Batch, Method, Terms
 from dacl.methods.cps import Cps
 from dacl.methods.dacl import Dacl
@@ -8,4 +7,4 @@ from dacl.methods.supervised import Supervised
 
 METHODS: dict[str, type[Method]] = {"supervised": Supervised, "cps": Cps, "dacl": Dacl}
 
-__all__ = ["METHODS", "Batch", "Config", "Method", "Terms"]
+__all__ = ["METHODS", "Batch", "Method", "Terms"]

@@ -53,7 +53,7 @@ def model_card(model: Model, file: Path, checked: str, largest: float) -> str:
         "Scores": score_lines(model),
         "Use and limits": _limits(model),
         "How to feed it": _preprocessing(model),
-        "How to run it": _usage(model, file),
+        "How to run it": _usage(file),
         "Licence of the data": [_licence(model)],
         "Software": _software(),
     }
@@ -169,7 +169,7 @@ def _preprocessing(model: Model) -> list[str]:
     return [f"{n}. {step}" for n, step in enumerate(steps, start=1)]
 
 
-def _usage(model: Model, file: Path) -> list[str]:
+def _usage(file: Path) -> list[str]:
     if file.suffix == ".onnx":
         code = [
             "import onnxruntime",

@@ -61,8 +61,6 @@ class Trained:
     path: Path
     run_dir: Path
     meta: RunMeta
-    best: dict[str, Any] | None
-    """Step and Dice of the best validation so far."""
     rule: str
     """Why this step was kept: `best` or `latest`."""
     run_step: int
@@ -166,12 +164,12 @@ def load_trained(path: Path, device: torch.device, which: str = "best") -> Train
         meta = read_meta(state)
         method = METHODS[config.method](config, meta.channels, len(meta.class_names))
         method.load_state_dict(state["method"])
-        step, best = int(state["step"]), state["best"]
+        step = int(state["step"])
         rule = state.get("rule", checkpoint.stem)
     run_step = max(step, _latest_step(checkpoint.parent)) if rule == "best" else step
     method.eval()
     return Trained(
-        method.to(device), config, step, checkpoint, checkpoint.parent, meta, best, rule, run_step
+        method.to(device), config, step, checkpoint, checkpoint.parent, meta, rule, run_step
     )
 
 

@@ -212,7 +212,6 @@ def test_a_trained_method(run_dir, data):
     assert not trained.method.bf16
     assert trained.config == tiny.config("cps", optim={"steps": 5})
     assert (trained.step, trained.run_dir) == (5, run_dir)
-    assert trained.best["step"] in (4, 5)
     saved = checkpoint.load(run_dir / "latest.pt")["method"]
     assert tiny.differences(dict(trained.method.state_dict()), dict(saved)) == []
     meta = trained.meta

@@ -90,7 +90,7 @@ def analyze_clusters(
 
     every: list[Mapping[str, Resampled]] = []
     checkpoints: list[CheckpointClusters] = []
-    notes = [*dataset.notes, *notes_on_pixels(dataset, pixels, request, groups)]
+    notes = [*dataset.notes, *notes_on_pixels(dataset, pixels, groups)]
     notes += notes_on_rules(rules, request.split)
     for index in range(len(paths)):
         start = len(cases) + index * (len(cases) + SCORING + DRAWING)

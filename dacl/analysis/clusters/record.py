@@ -85,9 +85,7 @@ def checkpoint_provenance(trained: Trained) -> dict[str, Any]:
     }
 
 
-def notes_on_pixels(
-    dataset: PreparedDataset, pixels: Pixels, request: ClusterRequest, groups: Sequence[Group]
-) -> list[str]:
+def notes_on_pixels(dataset: PreparedDataset, pixels: Pixels, groups: Sequence[Group]) -> list[str]:
     """What was asked for and is not there, and what the intervals are of."""
     notes = []
     for name, asked, found in zip(dataset.class_names, pixels.asked_C, pixels.found_C, strict=True):

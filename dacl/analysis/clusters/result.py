@@ -50,12 +50,14 @@ class ClusterRequest:
 
 
 DASH = "–"
+IN_PICTURES = ("silhouette", "davies_bouldin", "v_measure")
+"""The scores that the paper's Fig. 1 (b) names."""
 DEFAULT_REQUEST = ClusterRequest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterScore:
-    """One of `clusters.SCORES`."""
+    """One of `scores.SCORES`."""
 
     overall: Estimate
     by_class: tuple[Estimate, ...] | None
@@ -70,7 +72,7 @@ class CheckpointClusters:
     """`dacl seed 0`."""
     path: Path
     scores: Mapping[str, ClusterScore]
-    """By key of `clusters.SCORES`."""
+    """By key of `scores.SCORES`."""
     difference_to_first: Mapping[str, Estimate] | None
     """This checkpoint minus the first one given; None for the first one."""
     embeddings_ND: Float[np.ndarray, "N D"]
@@ -80,11 +82,9 @@ class CheckpointClusters:
     """How `xy_P2` came about: `t-SNE, perplexity 30`."""
     provenance: Mapping[str, Any]
 
-    def lines(
-        self, keys: Sequence[str] = ("silhouette", "davies_bouldin", "v_measure")
-    ) -> list[str]:
-        """Scores in words, a line each: `Silhouette ↑ 0.126 [0.046, 0.204]`."""
-        return [f"{named(key)} {shown(self.scores[key].overall, key)}" for key in keys]
+    def lines(self) -> list[str]:
+        """The scores of `IN_PICTURES` in words, a line each: `Silhouette ↑ 0.126 [0.046, 0.204]`."""
+        return [f"{named(key)} {shown(self.scores[key].overall, key)}" for key in IN_PICTURES]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from dacl.cores import usable_cores
 from dacl.data.case import Case
@@ -15,7 +15,6 @@ from dacl.data.slabs import slabs
 from dacl.errors import DaclError
 
 Modality = Literal["CT", "MR", "other"]
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 INTENSITY: dict[str, str] = {
     # A soft-tissue window of the abdomen, centre 40 and width 400; lungs or bones want their own.
