@@ -1,1 +1,1 @@
-"""Pictures and figures of what was learned."""
+"""What was learned, looked at: clusters of embeddings, densities, figures, the page of a report."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, as in figures.py.
+# Of Okabe and Ito's palette, as in dacl/palette.py, and a grey.
 OURS, PLAIN, PAPER, MARKED = "#0072B2", "#777777", "#D55E00", "#009E73"
 ROW_INCHES = 0.36
 PANEL_INCHES = 2.5

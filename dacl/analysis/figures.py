@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Integer
 
-from dacl.data.grid import SpacingMm
+from dacl.data.case import SpacingMm
 from dacl.palette import class_color
 
 if TYPE_CHECKING:

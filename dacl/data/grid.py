@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dacl.config import ImageConfig
-from dacl.data.case import SpacingMm as SpacingMm  # its users take it from here
+from dacl.data.case import SpacingMm
 from dacl.label_map import label_map
 
 

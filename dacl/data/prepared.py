@@ -122,6 +122,7 @@ class PreparedDataset:
         infos: by case id, in order.
         reader: what read the raw folder, ``acdc`` or ``ssl4mis``; empty where not recorded.
         notes: what a result on this data should be read with, such as one image in two parts.
+        channels: names of the image channels.
     """
 
     root: Path

@@ -1,7 +1,7 @@
 """Evaluation of one trained run: predict the volumes of a split, score them, write what was found.
 
-This is the only place that reads test cases. Everything lands in one folder, `summary.json` last: a
-folder with a summary is a finished evaluation.
+Test cases are read here, and by what looks at finished runs; training and the choice of a checkpoint never see them.
+Everything lands in one folder, `summary.json` last: a folder with a summary is a finished evaluation.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""A trained run opened together with its data, ready to be judged: its masks of any case, and the cases of a split."""
+"""A trained run opened together with its data, ready to be judged: its masks of any case."""
 
 from dataclasses import dataclass
 from pathlib import Path

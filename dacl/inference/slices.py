@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from dacl.config import ImageConfig
+from dacl.data.case import SpacingMm
 from dacl.data.grid import (
-    SpacingMm,
     to_native,
     to_native_confident,
     to_native_probabilities,

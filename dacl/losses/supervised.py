@@ -18,7 +18,7 @@ def dice_loss(
 ) -> Float[Tensor, ""]:
     """Mean over all N classes of 1 - (2 sum pq + s) / (sum p^2 + sum q^2 + s), sums over the whole batch.
 
-    Range [0, 1]. The squared denominator and s = 1e-5 are SSL4MIS's; other repositories differ (methods 1.3).
+    Range [0, 1]. The squared denominator and s = 1e-5 are SSL4MIS's; other repositories differ.
     """
     space = tuple(range(2, probs.ndim))
     truth = F.one_hot(labels, probs.shape[1]).movedim(-1, 1).to(probs.dtype)

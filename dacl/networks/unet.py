@@ -1,4 +1,4 @@
-"""The 2D U-Net that the ACDC literature of this field uses (facts: SSL4MIS `unet`, methods 1.1).
+"""The 2D U-Net that the ACDC literature of this field uses (facts: SSL4MIS `unet`).
 
 B images, C classes, H and W pixels. 1,813,764 parameters with one input channel, four classes and width 16.
 """

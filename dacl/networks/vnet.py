@@ -1,4 +1,4 @@
-"""The 3D V-Net that the volume literature of this field uses (facts: UA-MT, methods 1.2).
+"""The 3D V-Net that the volume literature of this field uses (facts: UA-MT).
 
 B volumes, C channels, D slices, H and W pixels. 9,448,866 parameters with one input channel, two classes and width 16.
 """

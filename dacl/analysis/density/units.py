@@ -1,9 +1,9 @@
-"""What the contrast sees of a checkpoint: densities of a step's units, its anchors and keys, and densities in a slice.
+"""What the contrast sees of a checkpoint in batches as training draws them: its units with their densities, its choice.
 
 A method without a contrast is looked at through DACL's eyes: the same selection on the decoder map itself, with no
 projection and no bank.
 
-Legend: C foreground classes, M units of a class, L rows of the bank, H and W pixels.
+Legend: M units of a class, L rows of the bank, D width of the space.
 """
 
 from dataclasses import dataclass

@@ -77,9 +77,10 @@ def frame(x: Scale, y: Scale, x_label: str, right: Scale | None = None) -> Marku
         at = round(y(value), 1)
         parts.append(tag("line", x1=x.start, x2=x.end, y1=at, y2=at, class_="grid"))
         parts.append(tag("text", number(value), x=x.start - 5, y=at + 3.5, class_="tick end"))
-    for value in [] if right is None else right.ticks():
-        at = round(right(value), 1) if right is not None else 0.0
-        parts.append(tag("text", number(value), x=x.end + 5, y=at + 3.5, class_="tick"))
+    if right is not None:
+        for value in right.ticks():
+            at = round(right(value), 1)
+            parts.append(tag("text", number(value), x=x.end + 5, y=at + 3.5, class_="tick"))
     for value in x.ticks():
         at = round(x(value), 1)
         parts.append(tag("text", number(value), x=at, y=y.start + 15, class_="tick middle"))

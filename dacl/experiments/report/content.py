@@ -32,7 +32,7 @@ def gather(
             different protocol or dataset unless forced.
     """
     if find_spec("PIL") is None:
-        raise DaclError("a report needs Pillow, which is not installed", "pip install matplotlib")
+        raise DaclError("a report needs Pillow, which is not installed", "pip install pillow")
     opened = open_runs(paths, request)
     if not request.force:
         _refuse(run_subjects.unlike(opened))
