@@ -206,7 +206,7 @@ def _difference(
         )
         for k, name in enumerate([*shared.classes, FOREGROUND])
     ]  # fmt: skip
-    improved, worsened = moved_cases(shared, shared.values_SVC[:n], shared.values_SVC[n:], better)
+    improved, worsened = moved_cases(shared, n, better)
     return SideDifference(
         side=side,
         rows=tuple(_with_holm(rows)),

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from dacl.experiments.case_scores import SharedCells, defined_mean
 from dacl.experiments.comparison.signed_rank import DECIMALS
@@ -26,32 +25,28 @@ class MovedCase:
 
 
 def moved_cases(
-    cases: SharedCells,
-    side_SVC: Float[np.ndarray, "S V C"],
-    reference_TVC: Float[np.ndarray, "T V C"],
-    better: float,
+    cells: SharedCells, n: int, better: float
 ) -> tuple[tuple[MovedCase, ...], tuple[MovedCase, ...]]:
     """The volumes that were improved most and those worsened most, at most `MOVED` of each, most first.
 
     Args:
-        cases: which volumes and classes these are.
-        side_SVC: NaN in a cell is NaN in all runs of both sides.
-        reference_TVC: likewise.
+        cells: of the runs of the side, then of those of the reference.
+        n: runs of the side.
         better: 1 where higher values are better, -1 where lower ones are.
     """
-    side_VC, reference_VC = side_SVC.mean(axis=0), reference_TVC.mean(axis=0)
+    side_VC, reference_VC = cells.values_SVC[:n].mean(axis=0), cells.values_SVC[n:].mean(axis=0)
     side_V, reference_V = defined_mean(side_VC.T), defined_mean(reference_VC.T)
     gain_V = np.round(better * (side_V - reference_V), DECIMALS)
 
     def moved(v: int) -> MovedCase:
         c = int(np.nanargmax(np.abs(side_VC[v] - reference_VC[v])))
         return MovedCase(
-            case=cases.cases[v], patient=cases.patients[v],
+            case=cells.cases[v], patient=cells.patients[v],
             reference=float(reference_V[v]), side=float(side_V[v]),
-            class_name=cases.classes[c],
+            class_name=cells.classes[c],
             class_reference=float(reference_VC[v, c]), class_side=float(side_VC[v, c]),
         )  # fmt: skip
 
-    up = sorted(np.flatnonzero(gain_V > 0), key=lambda v: (-gain_V[v], cases.cases[v]))[:MOVED]
-    down = sorted(np.flatnonzero(gain_V < 0), key=lambda v: (gain_V[v], cases.cases[v]))[:MOVED]
+    up = sorted(np.flatnonzero(gain_V > 0), key=lambda v: (-gain_V[v], cells.cases[v]))[:MOVED]
+    down = sorted(np.flatnonzero(gain_V < 0), key=lambda v: (gain_V[v], cells.cases[v]))[:MOVED]
     return tuple(moved(int(v)) for v in up), tuple(moved(int(v)) for v in down)
