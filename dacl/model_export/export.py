@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from dacl.data.casefile import replacing
 from dacl.errors import DaclError
 from dacl.model_export.card import model_card
 from dacl.model_export.network import Exported, facts_of, random_image
@@ -53,7 +54,7 @@ def export_model(
 
     Raises:
         DaclError: another ending, files that are there, a package of the extra `export` missing, or an exported
-            model that does not answer as PyTorch does: nothing is written then.
+            model that does not answer as PyTorch does: nothing is written then. Or a disk that is full.
     """
     if out.suffix not in FORMATS:
         raise DaclError(f"{out}: no format {out.suffix!r}", f"end it in {' or '.join(FORMATS)}")
@@ -69,8 +70,10 @@ def export_model(
     largest, checked = check(
         model, lambda image: (run_onnx if onnx else run_safetensors)(content, image)
     )
-    _write(out, content)
-    _write(card, model_card(model, out, checked, largest).encode())
+    written = {out: content, card: model_card(model, out, checked, largest).encode()}
+    for file, its_content in written.items():
+        with replacing(file) as partial:
+            partial.write_bytes(its_content)
     return Export(out, card, model.network, checked, largest)
 
 
@@ -120,13 +123,3 @@ def _refuse(how: str) -> None:
         f"the exported model does not answer as PyTorch does: {how}",
         "nothing was written; report it with the versions of torch, onnx and onnxscript",
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """An exported model gives the masks of the one that was trained, and says what it is."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import made_scans as made
@@ -62,6 +64,19 @@ def test_a_shared_encoder_is_exported_with_its_decoder(tmp_path: Path) -> None:
         wanted = Predictor.load(run, network=network, device="cpu").predict(scan)
         found = Predictor.load(file, device="cpu").predict(scan)
         np.testing.assert_array_equal(found.mask_ZHW, wanted.mask_ZHW)
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DaclError, match=r"cannot write .*No space left") as raised:
+        export_model(run, tmp_path / "out" / "model.safetensors")
+    assert "free some space" in raised.value.hint
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_the_same_export_twice_is_the_same_file(tmp_path: Path, run: Path) -> None:

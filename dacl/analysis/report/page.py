@@ -15,7 +15,7 @@ from dacl.analysis.figures import CONFUSED, MISSED, SPURIOUS
 from dacl.analysis.report import sections
 from dacl.analysis.report.content import Report
 from dacl.analysis.report.markup import Markup, data_block, escape, tag
-from dacl.errors import DaclError
+from dacl.data.casefile import replacing
 from dacl.palette import CLASS_COLORS, CLASS_INKS
 
 STYLES = ("theme.css", "report.css", "charts.css", "viewer.css", "print.css")
@@ -32,16 +32,8 @@ def write_report(report: Report, path: Path) -> int:
         DaclError: it cannot be written.
     """
     content = render(report).encode("utf-8")
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
         partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DaclError(
-            f"cannot write {path}: {error.strerror}", "choose another place with --out"
-        ) from error
     return len(content)
 
 
