@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dacl.analysis.density.units import choose_space
-from dacl.analysis.pixels import CellGrid, Pixels, Report
+from dacl.analysis.pixels import CellGrid, Pixels
 from dacl.analysis.volume_maps import at_voxels
+from dacl.callbacks import OnProgress
 from dacl.data.grid import to_network
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.data.volume_grid import image_to_network, network_voxels
@@ -66,7 +67,7 @@ def embed_pixels(
     space: EmbeddingSpace,
     network: str,
     device: torch.device,
-    report: Report = lambda *_: None,
+    report: OnProgress = lambda *_: None,
 ) -> Float[np.ndarray, "N D"]:
     """float32 embeddings of every pixel, in the order of `pixels`.
 

@@ -5,13 +5,14 @@ nearest neighbour for no merit of the network: in every grid looked at, chosen p
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Integer
 
+from dacl.callbacks import OnProgress
 from dacl.config import ImageConfig
 from dacl.data.case import SpacingMm
 from dacl.data.grid import network_pixels
@@ -19,9 +20,6 @@ from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.data.volume_grid import network_voxels
 from dacl.errors import DaclError
 from dacl.seeding import stream_seed
-
-Report = Callable[[int, int, str], None]
-"""`report(done, total, detail)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ def draw_pixels(
     *,
     points: int,
     seed: int,
-    report: Report = lambda *_: None,
+    report: OnProgress = lambda *_: None,
 ) -> Pixels:
     """Draw as many pixels of every class, within a class as many of every patient as there are to take.
 

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 
 from dacl.analysis.figures import why_no_pictures
 from dacl.analysis.segmentation.figure import CaseRow, draw_segmentations
+from dacl.callbacks import OnProgress
 from dacl.data.prepared import CaseInfo
 from dacl.errors import DaclError
 from dacl.experiments.case_choice import (
@@ -25,9 +26,6 @@ from dacl.experiments.case_choice import (
 )
 from dacl.experiments.judged import Judged, open_judged
 from dacl.metrics.overlap import dice_per_class
-
-Report = Callable[[int, int, str], None]
-"""`report(done, total, detail)`."""
 
 FILES = ("figure.png", "figure.svg", "figure.pdf")
 MAX_RUNS = 11
@@ -62,7 +60,7 @@ def draw_case_figure(
     network: str,
     cases: Sequence[str] | None,
     out: Path,
-    report: Report = lambda *_: None,
+    report: OnProgress = lambda *_: None,
     data: Path | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
 ) -> list[Path]:
@@ -101,7 +99,7 @@ def draw_columns(
     network: str,
     cases: Sequence[str] | None,
     out: Path,
-    report: Report = lambda *_: None,
+    report: OnProgress = lambda *_: None,
 ) -> list[Path]:
     """`draw_case_figure` of runs that are open."""
     dataset = columns[0].judged.dataset
@@ -147,7 +145,7 @@ class _Work:
     """How much is predicted."""
 
     total: int
-    report: Report
+    report: OnProgress
     done: int = 0
 
     def step(self, detail: str) -> None:

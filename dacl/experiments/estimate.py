@@ -1,9 +1,10 @@
 """How long the trainings that are left will take here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
+from dacl.callbacks import OnProgress
 from dacl.config import config_hash
 from dacl.data.prepared import PreparedDataset
 from dacl.experiments.cells import Cell, Status
@@ -14,7 +15,7 @@ def estimate_seconds(
     found: Sequence[tuple[Cell, Status]],
     dataset: PreparedDataset,
     threads: int,
-    report: Callable[[int, int, str], None] = lambda *_: None,
+    report: OnProgress = lambda *_: None,
 ) -> dict[str, float]:
     """Seconds of training left by name of the cell, 0 where there is none; evaluation not included.
 

@@ -5,7 +5,6 @@ Everything lands in one folder, `summary.json` last: a folder with a summary is 
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dacl.analysis.figures import draw_overlay, why_no_pictures
+from dacl.callbacks import OnProgress
 from dacl.data.prepared import CaseInfo, write_json
 from dacl.errors import DaclError
 from dacl.experiments.case_choice import named_cases, read_case_dice
@@ -27,9 +27,6 @@ from dacl.metrics.overlap import dice_per_class
 from dacl.metrics.summary import Row
 from dacl.table import Table
 from dacl.training.device import device_name, precision_name
-
-Report = Callable[[int, int, str], None]
-"""`report(done, total, detail)`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +69,7 @@ class Evaluation:
 def evaluate(
     path: Path,
     request: Request = Request(),
-    report: Report = lambda *_: None,
+    report: OnProgress = lambda *_: None,
 ) -> Evaluation:
     """Evaluate a run folder or a checkpoint.
 

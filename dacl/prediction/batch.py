@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from dacl.callbacks import OnProgress
 from dacl.data.readers import Finding, relative
 from dacl.errors import DaclError, out_of_memory
 from dacl.prediction.images import Scan
@@ -14,8 +15,6 @@ from dacl.prediction.predictor import Predictor
 from dacl.prediction.scan import Unusable, folder_of
 from dacl.prediction.sidecar import files_by_name
 
-Report = Callable[[int, int, str], None]
-"""`report(done, total, detail)`."""
 Existing = Literal["refuse", "skip", "overwrite"]
 
 
@@ -47,7 +46,7 @@ def predict_all(
     *,
     probabilities: bool = False,
     existing: Existing = "refuse",
-    report: Report = lambda *_: None,
+    report: OnProgress = lambda *_: None,
 ) -> Outcome:
     """Write `<name>.nii.gz`, `<name>.json` and, where asked, `<name>_probabilities.nii.gz` of every scan.
 

@@ -1,6 +1,6 @@
 """`dacl analyze clusters` as a function: the same annotated pixels in the embeddings of one or several checkpoints."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,8 @@ from dacl.analysis.clusters.result import (
 )
 from dacl.analysis.clusters.scores import SCORES, class_scores
 from dacl.analysis.embeddings import cell_grid, embed_pixels, require_space
-from dacl.analysis.pixels import CellGrid, Pixels, Report, draw_pixels, even_shares
+from dacl.analysis.pixels import CellGrid, Pixels, draw_pixels, even_shares
+from dacl.callbacks import OnProgress
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.protocol import provenance
@@ -55,7 +56,7 @@ class Looked:
 def analyze_clusters(
     paths: Sequence[Path],
     request: ClusterRequest = DEFAULT_REQUEST,
-    report: Report = lambda *_: None,
+    report: OnProgress = lambda *_: None,
 ) -> ClusterAnalysis:
     """Embed the same pixels by every checkpoint, score how their classes cluster, and lay them out in the plane.
 
@@ -176,7 +177,7 @@ def _require_same_data(first: Looked, other: Trained) -> None:
             )
 
 
-def _within(report: Report, start: int, total: int, label: str) -> Callable[[int, int, str], None]:
+def _within(report: OnProgress, start: int, total: int, label: str) -> OnProgress:
     return lambda done, _, detail: report(start + done, total, f"{label}: {detail}")
 
 

@@ -1,7 +1,6 @@
 """`dacl analyze density` as a function: from a checkpoint to numbers, pictures and a record of how they were made."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +8,7 @@ from typing import Any, Literal
 from dacl.analysis.density.figure import draw_slice, draw_units
 from dacl.analysis.density.slices import SliceDensity, choose_slice, slice_density
 from dacl.analysis.density.units import ClassDensity, Space, choose_space, densities_of_batches
+from dacl.callbacks import OnProgress
 from dacl.config import config_hash
 from dacl.data.prepared import write_json
 from dacl.errors import DaclError
@@ -26,8 +26,6 @@ from dacl.training.progress import (
 from dacl.training.records import Record
 
 FORMAT = 1
-Report = Callable[[int, int, str], None]
-"""`report(done, total, detail)`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +74,7 @@ class DensityAnalysis:
 
 
 def analyze_density(
-    path: Path, request: DensityRequest = DensityRequest(), report: Report = lambda *_: None
+    path: Path, request: DensityRequest = DensityRequest(), report: OnProgress = lambda *_: None
 ) -> DensityAnalysis:
     """Look at the densities of a run folder or a checkpoint.
 

@@ -1,9 +1,10 @@
 """The picture of segmentations that goes with a comparison: a column per run, or per side where that would be many."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from dacl.callbacks import OnProgress
 from dacl.errors import DaclError
 from dacl.experiments.case_figure import LabeledRun, draw_case_figure
 from dacl.experiments.comparison.compared import Compared
@@ -20,7 +21,7 @@ def draw_cases(
     out: Path,
     data: Path | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-    report: Callable[[int, int, str], None] = lambda *_: None,
+    report: OnProgress = lambda *_: None,
 ) -> tuple[list[Path], str | None]:
     """Draw truth and runs of some cases; the files, and a note where not all runs are shown.
 

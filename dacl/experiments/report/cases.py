@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from dacl.analysis.report import ReportCase, Score, volumes
+from dacl.callbacks import OnProgress
 from dacl.data.prepared import CaseInfo
 from dacl.experiments.report.facts import read_scores
-from dacl.experiments.report.subjects import Progress, Subject
+from dacl.experiments.report.subjects import Subject
 from dacl.metrics.overlap import dice_per_class
 
 SAME_DICE = 5e-4
@@ -41,7 +42,7 @@ def wanted(
     return held
 
 
-def draw_cases(subjects: Sequence[Subject], network: str, progress: Progress) -> Drawn:
+def draw_cases(subjects: Sequence[Subject], network: str, progress: OnProgress) -> Drawn:
     """Predict and encode one case after the other, so that no more than one is in memory.
 
     Args:

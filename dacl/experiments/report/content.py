@@ -5,12 +5,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dacl.analysis.report import Report, ReportRun, volumes
+from dacl.callbacks import OnProgress
 from dacl.errors import DaclError
 from dacl.experiments.report import subjects as run_subjects
 from dacl.experiments.report.cases import Drawn, draw_cases, wanted
 from dacl.experiments.report.embeddings import Embedded, embed
 from dacl.experiments.report.facts import METRICS, averages, facts, settings
-from dacl.experiments.report.subjects import Opened, Progress, ReportRequest, Subject, open_runs
+from dacl.experiments.report.subjects import Opened, ReportRequest, Subject, open_runs
 from dacl.protocol import provenance
 from dacl.training.journal import Journal
 
@@ -20,7 +21,7 @@ __all__ = ["ReportRequest", "gather"]
 def gather(
     paths: Sequence[Path],
     request: ReportRequest,
-    progress: Progress = lambda *_: None,
+    progress: OnProgress = lambda *_: None,
 ) -> Report:
     """Everything a report shows.
 
@@ -64,7 +65,7 @@ class _Bar:
     """One bar over evaluations, pictures and embeddings."""
 
     def __init__(
-        self, progress: Progress, opened: Sequence[Opened], request: ReportRequest
+        self, progress: OnProgress, opened: Sequence[Opened], request: ReportRequest
     ) -> None:
         cases = wanted([(run.judged.dataset.fingerprint, run.cases) for run in opened])
         missing = sum(len(run.cases) for run in opened if run.summary is None)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dacl.analysis.report import Embedding
+from dacl.callbacks import OnProgress
 from dacl.errors import DaclError
-from dacl.experiments.report.subjects import Progress, ReportRequest, Subject
+from dacl.experiments.report.subjects import ReportRequest, Subject
 
 PLOT_POINTS = 2_000
 """Dots a run: enough to see clusters on a phone, 20 KB in the file."""
@@ -21,7 +22,7 @@ class Embedded:
     class_names: Sequence[str]
 
 
-def embed(subjects: Sequence[Subject], request: ReportRequest, progress: Progress) -> Embedded:
+def embed(subjects: Sequence[Subject], request: ReportRequest, progress: OnProgress) -> Embedded:
     """The same annotated pixels in the embedding of every run, scored as `dacl analyze clusters` scores them.
 
     Args:

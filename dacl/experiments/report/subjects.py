@@ -1,10 +1,11 @@
 """The runs of a report: opened, named, evaluated on its split, and alike enough to stand on one page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dacl.callbacks import OnProgress
 from dacl.config import config_hash
 from dacl.data.prepared import CaseInfo
 from dacl.errors import DaclError
@@ -15,9 +16,6 @@ from dacl.experiments.folders import evaluation_name
 from dacl.experiments.judged import Judged, open_judged
 from dacl.experiments.report.facts import read_summary
 from dacl.experiments.tables import NOTED, Summary
-
-Progress = Callable[[int, int, str], None]
-"""`progress(done, total, detail)`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +142,7 @@ def _find_evaluation(judged: Judged, request: ReportRequest) -> tuple[Path, Summ
     return folder, summary
 
 
-def evaluated(run: Opened, request: ReportRequest, progress: Progress) -> Subject:
+def evaluated(run: Opened, request: ReportRequest, progress: OnProgress) -> Subject:
     """The run with its evaluation, which is made now where it is missing."""
     made = run.summary
     if made is None:
