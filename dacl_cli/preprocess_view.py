@@ -12,7 +12,7 @@ from dacl_cli import console
 
 if TYPE_CHECKING:
     from dacl.data.readers import Reader
-    from dacl.data.report import Report
+    from dacl.data.report import PreparationReport
     from dacl.data.split_files import SplitFile
 
 _STAGES = {"check": "Checking cases", "write": "Writing cases"}
@@ -70,7 +70,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
-def _show(report: Report) -> None:
+def _show(report: PreparationReport) -> None:
     """Print what was prepared, from the data."""
     if report.findings:
         console.findings(report.findings, title="Left out, because of")
@@ -117,7 +117,7 @@ def _show(report: Report) -> None:
         console.say(f"Next: dacl train --data {shlex.quote(str(report.root))} --labeled {labeled}")
 
 
-def _resampling(report: Report) -> str:
+def _resampling(report: PreparationReport) -> str:
     """Say how to train on one grid, where the volumes do not share one."""
     if report.spacing_mm is None or report.median_spacing_mm is None or report.published_slices:
         return ""
@@ -131,7 +131,7 @@ def _resampling(report: Report) -> str:
     )
 
 
-def _against_published(report: Report) -> str:
+def _against_published(report: PreparationReport) -> str:
     if not report.published_slices:
         return ""
     counted = {n: report.labeled_slices[n] for n in report.published_slices}

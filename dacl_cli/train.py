@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dacl.data.prepared import PreparedDataset
     from dacl.ranks import Ranks
     from dacl.training.loop import Trainer
-    from dacl.training.report import Summary
+    from dacl.training.report import RunSummary
 
 STOPPING = "stopping after this step; once more to stop at once without saving"
 TORCHRUN = "torchrun ... -m dacl_cli"
@@ -212,7 +212,7 @@ def _remove_run(run_dir: Path) -> None:
     shutil.rmtree(run_dir)
 
 
-def _run(trainer: Trainer, *, shown: bool) -> Summary:
+def _run(trainer: Trainer, *, shown: bool) -> RunSummary:
     """Train; `shown` on one of several ranks alone."""
     from dacl_cli.train_view import training_view
 
@@ -227,7 +227,7 @@ def _run(trainer: Trainer, *, shown: bool) -> Summary:
         raise
 
 
-def _tell(summary: Summary, as_json: bool, threads: int | None, program: str) -> None:
+def _tell(summary: RunSummary, as_json: bool, threads: int | None, program: str) -> None:
     """How the run ended, and what comes next."""
     if as_json:
         console.emit_json(summary._asdict())

@@ -34,12 +34,12 @@ from dacl.data.prepared import (
     write_json,
 )
 from dacl.data.readers import WHOLE_DATASET, CaseSource, Discovery, Finding, Reader, relative
-from dacl.data.report import Report, report_of
+from dacl.data.report import PreparationReport, report_of
 from dacl.data.split_files import SplitFile
 from dacl.data.splits import Split, check_name, resolve
 from dacl.errors import DaclError
 
-Progress = Callable[[str, int, int], None]
+OnStage = Callable[[str, int, int], None]
 """``progress(stage, done, total)`` with stage ``check`` or ``write``."""
 
 # What an interrupted preparation may have left in its folder before dataset.json.
@@ -72,8 +72,8 @@ def prepare(
     rule: str | None = None,
     skip_bad: bool = False,
     workers: int = 1,
-    progress: Progress | None = None,
-) -> Report:
+    progress: OnStage | None = None,
+) -> PreparationReport:
     """Check every case of ``raw`` and write the prepared dataset to ``root``.
 
     Args:
@@ -165,7 +165,7 @@ def _check_target(root: Path, raw: Path, reader: str, name: str) -> None:
 
 
 def _check_all(
-    reader: Reader, found: Discovery, root: Path | None, workers: int, progress: Progress
+    reader: Reader, found: Discovery, root: Path | None, workers: int, progress: OnStage
 ) -> tuple[dict[str, Entry], list[Finding]]:
     findings = list(found.findings)
     entries: dict[str, Entry] = {}

@@ -27,7 +27,7 @@ class SplitPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class PreparationReport:
     """What a preparation found and did.
 
     Attributes:
@@ -80,7 +80,7 @@ def report_of(
     findings: Sequence[Finding],
     fingerprint: str,
     written: int,
-) -> Report:
+) -> PreparationReport:
     """Sum up the checked cases under a split."""
     labeled = [entry for entry in entries.values() if entry.labeled]
     totals = [sum(counts) for counts in zip(*(e.class_voxels for e in labeled), strict=True)]
@@ -98,7 +98,7 @@ def report_of(
         if n <= len(usable) or n in split.labeled_sets
     }
     counts = [n for n, patients in sets.items() if set(patients) <= set(split.train)]
-    return Report(
+    return PreparationReport(
         name=found.name,
         root=root,
         synthetic=found.synthetic,

@@ -21,7 +21,7 @@ class Progress(NamedTuple):
 
 
 @runtime_checkable
-class Listener(Protocol):
+class CellListener(Protocol):
     """Whoever shows the cells."""
 
     def changed(self, cell: Cell, doing: Doing, why: str = "") -> None:

@@ -14,7 +14,7 @@ import torch
 
 from dacl.errors import DaclError
 from dacl.experiments.cell_commands import CellCommands
-from dacl.experiments.cell_progress import Listener, Outcome, ProgressReader, where
+from dacl.experiments.cell_progress import CellListener, Outcome, ProgressReader, where
 from dacl.experiments.cells import Cell
 from dacl.experiments.folder_lock import alone
 from dacl.experiments.slurm.book import refuse_submitted
@@ -53,7 +53,7 @@ def launch(
     out: Path,
     *,
     machine: Machine,
-    listener: Listener,
+    listener: CellListener,
     should_stop: Callable[[], bool] = lambda: False,
     poll_seconds: float = 0.5,
 ) -> Outcome:
@@ -96,7 +96,7 @@ def launch(
 class _Jobs:
     """The cells in work, each in a slot of the machine."""
 
-    def __init__(self, out: Path, machine: Machine, listener: Listener, lock: int) -> None:
+    def __init__(self, out: Path, machine: Machine, listener: CellListener, lock: int) -> None:
         self._out, self._machine, self._listener, self._lock = out, machine, listener, lock
         self.free = deque(range(machine.jobs))
         self.running: list[_Job] = []

@@ -39,7 +39,7 @@ from dacl.training.journal import require_tensorboard
 from dacl.training.optimizer import optimizer_of, restore_optimizer
 from dacl.training.records import Record, train_record, val_record, warning_record
 from dacl.training.replay import Replayed
-from dacl.training.report import Listener, Plan, Summary
+from dacl.training.report import Listener, Plan, RunSummary
 from dacl.training.schedule import poly_lr, set_lr
 from dacl.training.validation import validate
 
@@ -148,7 +148,7 @@ class Trainer:
 
     def run(
         self, listener: Listener | None = None, should_stop: Callable[[], bool] = lambda: False
-    ) -> Summary:
+    ) -> RunSummary:
         """Train to the end, or until `should_stop` answers true between two steps; either way latest.pt is written."""
         every, total = self.config.journal, self.config.optim.steps
         listener = silent.listener_of(self.ranks, listener)
@@ -174,7 +174,7 @@ class Trainer:
                 if stop:
                     break
             self.journal.draw()
-            return Summary(self.run_dir, self.step, self.step == total, self.best)
+            return RunSummary(self.run_dir, self.step, self.step == total, self.best)
 
     def train_step(self) -> None:
         """Draw a batch, learn from it, and keep its losses."""

@@ -28,7 +28,7 @@ class Plan(NamedTuple):
     notes: tuple[str, ...]
 
 
-class Summary(NamedTuple):
+class RunSummary(NamedTuple):
     """How a run ended."""
 
     run_dir: Path

@@ -11,7 +11,7 @@ from pathlib import Path
 from dacl.config import config_hash
 from dacl.errors import DaclError
 from dacl.experiments.cell_commands import CellLog
-from dacl.experiments.cell_progress import Listener, Outcome
+from dacl.experiments.cell_progress import CellListener, Outcome
 from dacl.experiments.cells import Cell, look
 from dacl.experiments.folder_lock import alone
 from dacl.experiments.slurm.book import Book, Ticket
@@ -27,7 +27,7 @@ def launch(
     *,
     queue: Queue,
     threads: int,
-    listener: Listener,
+    listener: CellListener,
     wait: bool = True,
     should_leave: Callable[[], bool] = lambda: False,
     pace: Pace | None = None,

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from dacl.experiments.cell_commands import PROMPT, CellLog, first_error, last_start
-from dacl.experiments.cell_progress import Doing, Listener, ProgressReader, where
+from dacl.experiments.cell_progress import CellListener, Doing, ProgressReader, where
 from dacl.experiments.cells import Cell
 from dacl.experiments.slurm.book import Book, Ticket
 from dacl.experiments.slurm.queue import Queue
@@ -60,7 +60,7 @@ class Watched:
 class Watch:
     """The cells in the hands of the cluster, and what became of the others."""
 
-    def __init__(self, book: Book, queue: Queue, listener: Listener, pace: Pace) -> None:
+    def __init__(self, book: Book, queue: Queue, listener: CellListener, pace: Pace) -> None:
         self._book, self._queue, self._listener, self._pace = book, queue, listener, pace
         self._ask_at = 0.0
         self.cells: list[Watched] = []
