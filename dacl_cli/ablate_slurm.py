@@ -12,13 +12,13 @@ from dacl_cli.stopping import stop_on_signal
 if TYPE_CHECKING:
     from dacl.experiments.cell_progress import Outcome
     from dacl.experiments.cells import Cell, Status
-    from dacl.experiments.slurm.request import Request
+    from dacl.experiments.slurm.request import JobRequest
 
 LEAVING = "leaving; the jobs go on"
 
 
 def run(
-    found: Sequence[tuple[Cell, Status]], folder: Path, request: Request, wait: bool
+    found: Sequence[tuple[Cell, Status]], folder: Path, request: JobRequest, wait: bool
 ) -> Outcome:
     """Submit what is missing, and wait unless asked not to."""
     from dacl.experiments.cell_progress import Outcome
@@ -40,7 +40,7 @@ def run(
 
 
 def show_plan(
-    found: Sequence[tuple[Cell, Status]], folder: Path, request: Request, as_json: bool
+    found: Sequence[tuple[Cell, Status]], folder: Path, request: JobRequest, as_json: bool
 ) -> None:
     """The cells, and the batch script that would be submitted; no time is estimated for other machines."""
     from dacl.experiments.slurm.book import FOLDER, Book

@@ -11,7 +11,7 @@ from dacl.errors import DaclError
 
 if TYPE_CHECKING:
     from dacl.config import Config
-    from dacl.experiments.slurm.request import Request
+    from dacl.experiments.slurm.request import JobRequest
 
 PANEL = "A Slurm cluster"
 
@@ -94,7 +94,7 @@ class SlurmOptions:
             option = f"--{given[0].replace('_', '-')}"
             raise DaclError(f"{option} is about jobs of a cluster", "add --launcher slurm")
 
-    def request(self, config: Config, jobs: int | None, threads: int | None) -> Request:
+    def request(self, config: Config, jobs: int | None, threads: int | None) -> JobRequest:
         """What each job asks for.
 
         Raises:
@@ -103,13 +103,13 @@ class SlurmOptions:
         from dacl.experiments.slurm.request import (
             MINUTES,
             THREADS,
-            Request,
+            JobRequest,
             parse_extra,
             parse_memory,
             parse_minutes,
         )
 
-        return Request(
+        return JobRequest(
             gpus=int(config.device == "cuda"),
             threads=threads or THREADS,
             minutes=MINUTES if self.time is None else parse_minutes(self.time),

@@ -33,7 +33,7 @@ AGREES = 0.02
 """Most that a Dice may differ from the evaluation's, which another device may have computed."""
 
 
-class LabeledRun(NamedTuple):
+class FigureRun(NamedTuple):
     """A column of the picture."""
 
     label: str
@@ -54,7 +54,7 @@ class Column:
 
 
 def draw_case_figure(
-    runs: Sequence[LabeledRun],
+    runs: Sequence[FigureRun],
     *,
     split: Literal["val", "test"],
     network: str,
@@ -197,7 +197,7 @@ def _row(choice: Choice, columns: Sequence[Column], network: str, work: _Work) -
 
 
 def _open(
-    run: LabeledRun,
+    run: FigureRun,
     split: str,
     network: str,
     scored: bool,
@@ -240,7 +240,7 @@ def _read_settings(evaluation: Path) -> tuple[dict[str, Any], str]:
         ) from error
 
 
-def _require_drawing(runs: Sequence[LabeledRun]) -> None:
+def _require_drawing(runs: Sequence[FigureRun]) -> None:
     if (reason := why_no_pictures()) is not None:
         raise DaclError(reason, "install it and run this again")
     if not 0 < len(runs) <= MAX_RUNS:

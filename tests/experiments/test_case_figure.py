@@ -12,7 +12,7 @@ import tiny_run
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.experiments import case_figure, judged
-from dacl.experiments.case_figure import FILES, LabeledRun, draw_case_figure
+from dacl.experiments.case_figure import FILES, FigureRun, draw_case_figure
 from dacl.experiments.evaluation import Request, evaluate
 
 # In the dataset p4 is block_label(1), p5 is block_label(2).
@@ -26,10 +26,10 @@ def dataset(tmp_path: Path) -> PreparedDataset:
 
 
 @pytest.fixture
-def runs(tmp_path: Path, dataset: PreparedDataset) -> list[LabeledRun]:
+def runs(tmp_path: Path, dataset: PreparedDataset) -> list[FigureRun]:
     """Two runs without evaluations, told apart by their seeds."""
     return [
-        LabeledRun(name, tiny_run.write_run(tmp_path / name, dataset, seed=seed), None)
+        FigureRun(name, tiny_run.write_run(tmp_path / name, dataset, seed=seed), None)
         for seed, name in enumerate(ANSWERS)
     ]
 
@@ -60,12 +60,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return kept
 
 
-def draw(runs: list[LabeledRun], out: Path, **changes: Any) -> list[Path]:
+def draw(runs: list[FigureRun], out: Path, **changes: Any) -> list[Path]:
     options = {"split": "test", "network": "a", "cases": None, "device": "cpu"} | changes
     return draw_case_figure(runs, out=out, **options)
 
 
-def test_real_networks_give_files(runs: list[LabeledRun], tmp_path: Path) -> None:
+def test_real_networks_give_files(runs: list[FigureRun], tmp_path: Path) -> None:
     files = draw(runs, tmp_path / "new" / "out")
     assert files == [tmp_path / "new" / "out" / name for name in FILES]
     for file, magic in zip(files, (b"\x89PNG", b"<?xml", b"%PDF"), strict=True):
@@ -74,7 +74,7 @@ def test_real_networks_give_files(runs: list[LabeledRun], tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("predicted")
 def test_rows_hold_the_slices_the_masks_and_the_dice_of_the_volume(
-    runs: list[LabeledRun], dataset: PreparedDataset, drawn: dict[str, Any], tmp_path: Path
+    runs: list[FigureRun], dataset: PreparedDataset, drawn: dict[str, Any], tmp_path: Path
 ) -> None:
     draw(runs, tmp_path, cases=["p5_frame02"])
     (row,) = drawn["rows"]
@@ -99,7 +99,7 @@ def test_rows_hold_the_slices_the_masks_and_the_dice_of_the_volume(
 
 
 def test_synthetic_data_are_called_so(
-    runs: list[LabeledRun], drawn: dict[str, Any], predicted: list[str], tmp_path: Path
+    runs: list[FigureRun], drawn: dict[str, Any], predicted: list[str], tmp_path: Path
 ) -> None:
     draw(runs[:1], tmp_path, cases=TEST_CASES[:1])
     assert drawn["title"] == "blocks: synthetic data, not scans"
@@ -109,7 +109,7 @@ def test_synthetic_data_are_called_so(
 
 @pytest.mark.usefixtures("predicted")
 def test_without_evaluations_every_case_is_scored_and_the_rule_applied(
-    runs: list[LabeledRun], drawn: dict[str, Any], tmp_path: Path
+    runs: list[FigureRun], drawn: dict[str, Any], tmp_path: Path
 ) -> None:
     seen: list[tuple[int, int, str]] = []
     draw(runs, tmp_path, report=lambda *state: seen.append(state))
@@ -123,14 +123,14 @@ def test_without_evaluations_every_case_is_scored_and_the_rule_applied(
     assert [done for done, _, _ in seen] == list(range(15))
 
 
-def evaluated(runs: list[LabeledRun], **changes: Any) -> list[LabeledRun]:
+def evaluated(runs: list[FigureRun], **changes: Any) -> list[FigureRun]:
     options = {"predictions": False, "pictures": False, "device": "cpu"} | changes
     return [run._replace(evaluation=evaluate(run.path, Request(**options)).out) for run in runs]
 
 
 @pytest.mark.usefixtures("predicted")
 def test_with_evaluations_only_the_chosen_cases_are_predicted(
-    runs: list[LabeledRun], drawn: dict[str, Any], predicted: list[str], tmp_path: Path
+    runs: list[FigureRun], drawn: dict[str, Any], predicted: list[str], tmp_path: Path
 ) -> None:
     draw(runs, tmp_path)
     expected = [(row.caption, row.dice) for row in drawn["rows"]]
@@ -144,7 +144,7 @@ def test_with_evaluations_only_the_chosen_cases_are_predicted(
 
 
 def test_a_run_is_opened_as_its_evaluation_judged_it(
-    runs: list[LabeledRun], drawn: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: list[FigureRun], drawn: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speck = tiny_run.block_label(1)
     speck[2, 23, 19] = 3
@@ -159,7 +159,7 @@ def test_a_run_is_opened_as_its_evaluation_judged_it(
 
 @pytest.mark.usefixtures("predicted", "drawn")
 def test_an_evaluation_of_something_else_is_refused(
-    runs: list[LabeledRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: list[FigureRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (known,) = evaluated(runs[:1])
     with pytest.raises(DaclError, match="is of test cases, the picture of val cases"):
@@ -177,7 +177,7 @@ def test_an_evaluation_of_something_else_is_refused(
 
 @pytest.mark.usefixtures("predicted", "drawn")
 def test_what_cannot_be_drawn_is_said(
-    runs: list[LabeledRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: list[FigureRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DaclError, match="no case 'p1_frame01' among the 4") as error:
         draw(runs, tmp_path, cases=["p1_frame01"])
@@ -187,7 +187,7 @@ def test_what_cannot_be_drawn_is_said(
     with pytest.raises(DaclError, match="has no network 'teacher'"):
         draw(runs, tmp_path, network="teacher")
     other = tiny_run.write_dataset(tmp_path / "other", name="others")
-    stranger = LabeledRun("other", tiny_run.write_run(tmp_path / "stranger", other), None)
+    stranger = FigureRun("other", tiny_run.write_run(tmp_path / "stranger", other), None)
     with pytest.raises(DaclError, match="one and other were trained on different data"):
         draw([runs[0], stranger], tmp_path)
     monkeypatch.setattr(case_figure, "why_no_pictures", lambda: "matplotlib is not installed")
@@ -197,7 +197,7 @@ def test_what_cannot_be_drawn_is_said(
 
 @pytest.mark.usefixtures("predicted", "drawn")
 def test_another_folder_of_the_same_data_will_do(
-    runs: list[LabeledRun], dataset: PreparedDataset, tmp_path: Path
+    runs: list[FigureRun], dataset: PreparedDataset, tmp_path: Path
 ) -> None:
     shutil.move(dataset.root, tmp_path / "moved")
     assert draw(runs, tmp_path, data=tmp_path / "moved")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from dacl.callbacks import OnProgress
 from dacl.errors import DaclError
-from dacl.experiments.case_figure import LabeledRun, draw_case_figure
+from dacl.experiments.case_figure import FigureRun, draw_case_figure
 from dacl.experiments.comparison.compared import Compared
 from dacl.experiments.comparison.sides import Side, SideRun
 
@@ -37,7 +37,7 @@ def draw_cases(
     return files, note
 
 
-def columns(sides: Sequence[Side]) -> tuple[list[LabeledRun], str | None]:
+def columns(sides: Sequence[Side]) -> tuple[list[FigureRun], str | None]:
     """Every run, or the first of every side where they are more than `MOST_COLUMNS`; a note says so.
 
     Raises:
@@ -54,11 +54,11 @@ def columns(sides: Sequence[Side]) -> tuple[list[LabeledRun], str | None]:
     ], None
 
 
-def _column(label: str, run: SideRun) -> LabeledRun:
+def _column(label: str, run: SideRun) -> FigureRun:
     if run.run_dir is None:
         raise DaclError(
             f"{run.evaluation} lies apart from its run: there is no checkpoint to draw cases with",
             "give the run's own folder, or leave --figure away",
         )
     checkpoint = run.run_dir / run.summary["provenance"]["checkpoint"]
-    return LabeledRun(label, checkpoint, run.evaluation)
+    return FigureRun(label, checkpoint, run.evaluation)

@@ -9,7 +9,7 @@ import numpy as np
 from dacl.analysis.report import ReportCase, Score, volumes
 from dacl.callbacks import OnProgress
 from dacl.data.prepared import CaseInfo
-from dacl.experiments.report.facts import read_scores
+from dacl.experiments.report.facts import scores_by_case
 from dacl.experiments.report.subjects import Subject
 from dacl.metrics.overlap import dice_per_class
 
@@ -53,7 +53,7 @@ def draw_cases(subjects: Sequence[Subject], network: str, progress: OnProgress) 
     held = wanted([(s.judged.dataset.fingerprint, s.cases) for s in subjects])
     step = volumes.reduction(sum(int(np.prod(runs[0][1].shape_ZHW)) for runs in held.values()))
     several = len({fingerprint for fingerprint, _ in held}) > 1
-    tables = [read_scores(s.evaluation / "cases.csv", network) for s in subjects]
+    tables = [scores_by_case(s.evaluation / "cases.csv", network) for s in subjects]
     found = Drawn(cases=[], scores=[[] for _ in subjects], step=step, notes=[])
     apart = [0.0] * len(subjects)
     for index, runs in enumerate(held.values()):

@@ -98,7 +98,7 @@ def _interval(bounds: Sequence[float] | None) -> tuple[float, float] | None:
     return None if bounds is None else (bounds[0], bounds[1])
 
 
-def read_scores(cases_csv: Path, network: str) -> dict[str, dict[str, Mapping[str, Any]]]:
+def scores_by_case(cases_csv: Path, network: str) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Case -> class -> metrics as numbers or None, and `status`."""
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
     with cases_csv.open(newline="", encoding="utf-8") as file:
@@ -112,7 +112,7 @@ def read_scores(cases_csv: Path, network: str) -> dict[str, dict[str, Mapping[st
     return found
 
 
-def read_summary(evaluation: Path) -> Summary | None:
+def finished_summary(evaluation: Path) -> Summary | None:
     """Content of summary.json; None where no evaluation was finished."""
     try:
         content: Summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from dacl.experiments.evaluation import Request as EvaluationRequest
 from dacl.experiments.evaluation import evaluate
 from dacl.experiments.folders import evaluation_name
 from dacl.experiments.judged import Judged, open_judged
-from dacl.experiments.report.facts import read_summary
+from dacl.experiments.report.facts import finished_summary
 from dacl.experiments.tables import NOTED, Summary
 
 
@@ -133,7 +133,7 @@ def _find_evaluation(judged: Judged, request: ReportRequest) -> tuple[Path, Summ
     trained = judged.trained
     name = evaluation_name(request.split, trained.path.stem, judged.post, "strict")
     folder = trained.path.parent / "evaluation" / name
-    summary = read_summary(folder)
+    summary = finished_summary(folder)
     if summary is not None:
         made = summary["provenance"]
         current = (trained.step, config_hash(trained.config))

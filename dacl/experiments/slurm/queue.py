@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from dacl.errors import DaclError
-from dacl.experiments.slurm.request import Request
+from dacl.experiments.slurm.request import JobRequest
 from dacl.experiments.slurm.states import squeue
 from dacl.extras import require
 
@@ -40,7 +40,7 @@ class SlurmQueue:
         DaclError: submitit or Slurm is not here, or a parameter is unknown to it.
     """
 
-    def __init__(self, folder: Path, name: str, request: Request) -> None:
+    def __init__(self, folder: Path, name: str, request: JobRequest) -> None:
         require("submitit", extra="slurm")
         from submitit.slurm.slurm import SlurmExecutor
 

@@ -29,7 +29,7 @@ LISTS = frozenset({"setup", "teardown", "srun_args"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class JobRequest:
     """What each cell is given."""
 
     gpus: int

@@ -9,7 +9,7 @@ from dacl import extras
 from dacl.errors import DaclError
 from dacl.experiments.slurm import queue as slurm_queue
 from dacl.experiments.slurm.queue import SlurmQueue
-from dacl.experiments.slurm.request import Request, parse_extra, parse_memory, parse_minutes
+from dacl.experiments.slurm.request import JobRequest, parse_extra, parse_memory, parse_minutes
 from dacl.experiments.slurm.states import Unreachable, squeue
 
 
@@ -98,7 +98,7 @@ def directives(script: str) -> dict[str, str]:
 
 def test_the_script_of_an_array(bin_, tmp_path):
     extra = parse_extra(["constraint=a100", "reservation=course", "setup=module load cuda"])
-    request = Request(
+    request = JobRequest(
         gpus=1, threads=6, minutes=90, memory="16G", partition="gpu", account="lab", qos="long",
         at_once=3, extra=extra,
     )  # fmt: skip
@@ -118,7 +118,7 @@ def test_the_script_of_an_array(bin_, tmp_path):
 
 
 def test_what_is_not_given_is_left_to_the_cluster(bin_, tmp_path):
-    found = directives(SlurmQueue(tmp_path / "slurm", "x", Request(gpus=0)).script(300))
+    found = directives(SlurmQueue(tmp_path / "slurm", "x", JobRequest(gpus=0)).script(300))
     assert found["array"] == "0-299%300"
     assert found["time"] == "240"
     assert found["cpus-per-task"] == "4"
@@ -128,7 +128,7 @@ def test_what_is_not_given_is_left_to_the_cluster(bin_, tmp_path):
 
 @pytest.mark.parametrize("item", ["gres=gpu:a100:1", "gpus_per_task=1", "gpus=a100:1"])
 def test_another_way_of_asking_for_a_gpu_replaces_ours(bin_, tmp_path, item):
-    request = Request(gpus=1, extra=parse_extra([item]))
+    request = JobRequest(gpus=1, extra=parse_extra([item]))
     found = directives(SlurmQueue(tmp_path / "slurm", "x", request).script(1))
     key, _, value = item.partition("=")
     assert found[key.replace("_", "-")] == value
@@ -141,7 +141,7 @@ def greet() -> None:
 
 
 def test_submitting(bin_, tmp_path):
-    queue = SlurmQueue(tmp_path / "slurm", "x", Request(gpus=0))
+    queue = SlurmQueue(tmp_path / "slurm", "x", JobRequest(gpus=0))
     assert queue.submit([greet, greet]) == ["7_0", "7_1"]
     assert directives((tmp_path / "script").read_text())["array"] == "0-1%2"
     assert (tmp_path / "slurm" / "7_1_submitted.pkl").is_file()
@@ -155,7 +155,7 @@ def test_a_job_takes_nothing_over_from_the_one_it_is_submitted_from(bin_, tmp_pa
         monkeypatch.setenv(key, value)
 
     def kept():
-        SlurmQueue(tmp_path / "slurm", "x", Request(gpus=0)).submit([greet])
+        SlurmQueue(tmp_path / "slurm", "x", JobRequest(gpus=0)).submit([greet])
         lines = (tmp_path / "environment").read_text().splitlines()
         return {key for key, value in names.items() if f"{key}={value}" in lines}
 
@@ -168,7 +168,7 @@ def test_a_job_takes_nothing_over_from_the_one_it_is_submitted_from(bin_, tmp_pa
 
 def test_what_sbatch_refuses_is_told(bin_, tmp_path):
     tiny_slurm.program(bin_, "sbatch", "echo 'sbatch: error: invalid partition: gpuu' >&2; exit 1")
-    queue = SlurmQueue(tmp_path / "slurm", "x", Request(gpus=0, partition="gpuu"))
+    queue = SlurmQueue(tmp_path / "slurm", "x", JobRequest(gpus=0, partition="gpuu"))
     with pytest.raises(DaclError, match="invalid partition: gpuu") as error:
         queue.submit([greet])
     assert "sinfo" in error.value.hint
@@ -180,7 +180,7 @@ def test_what_sbatch_refuses_is_told(bin_, tmp_path):
 def test_a_machine_without_slurm_or_submitit(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DaclError, match="has no sbatch") as error:
-        SlurmQueue(tmp_path / "slurm", "x", Request(gpus=0))
+        SlurmQueue(tmp_path / "slurm", "x", JobRequest(gpus=0))
     assert "login node" in error.value.hint
 
     def absent(module):
@@ -188,7 +188,7 @@ def test_a_machine_without_slurm_or_submitit(tmp_path, monkeypatch):
 
     monkeypatch.setattr(extras.importlib, "import_module", absent)
     with pytest.raises(DaclError, match="submitit is not installed") as error:
-        SlurmQueue(tmp_path / "slurm", "x", Request(gpus=0))
+        SlurmQueue(tmp_path / "slurm", "x", JobRequest(gpus=0))
     assert error.value.hint == "pip install 'dacl[slurm]'"
     assert not (tmp_path / "slurm").exists()
 
