@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dacl.errors import DaclError
+from dacl.metrics.means import defined_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +149,3 @@ def patient_means(
     distinct = tuple(dict.fromkeys(patients))
     of_V = np.array([distinct.index(patient) for patient in patients])
     return distinct, np.stack([defined_mean(values_VC[of_V == p]) for p in range(len(distinct))])
-
-
-def defined_mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis without NaN; NaN where nothing is left."""
-    total, count = np.nansum(values, axis=0), (~np.isnan(values)).sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

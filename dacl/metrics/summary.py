@@ -18,6 +18,7 @@ import numpy as np
 
 from dacl.errors import DaclError
 from dacl.metrics.conventions import METRICS, Score
+from dacl.metrics.means import defined_mean
 
 FOREGROUND = "foreground"
 RESAMPLES = 2000
@@ -92,15 +93,19 @@ def _summarize_network(network: str, rows: list[Row], averaging: str) -> dict[st
         place = v_of[row.case], classes.index(row.score.class_name)
         values_VCM[place] = [getattr(row.score, metric) for metric in METRICS]
     patient_of_V = np.array([patients.index(patient) for patient in cases.values()])
-    values_PCM = np.stack([_mean(values_VCM[patient_of_V == p]) for p in range(len(patients))])
+    values_PCM = np.stack(
+        [defined_mean(values_VCM[patient_of_V == p]) for p in range(len(patients))]
+    )
 
     by_patient = averaging == "patients"
     values_UCM = values_PCM if by_patient else values_VCM
     patient_of_U = np.arange(len(patients)) if by_patient else patient_of_V
-    mean_CM = _with_foreground(_mean(values_UCM))
-    volumes_CM = _with_foreground(_mean(values_VCM))
+    mean_CM = _with_foreground(defined_mean(values_UCM))
+    volumes_CM = _with_foreground(defined_mean(values_VCM))
     low_CM, high_CM = _interval(values_UCM, patient_of_U)
-    std_CM = _std(np.concatenate([values_PCM, _mean(values_PCM.swapaxes(0, 1))[:, None]], axis=1))
+    std_CM = _std(
+        np.concatenate([values_PCM, defined_mean(values_PCM.swapaxes(0, 1))[:, None]], axis=1)
+    )
 
     summary: dict[str, Any] = {}
     for c, name in enumerate([*classes, FOREGROUND]):
@@ -134,7 +139,7 @@ def _interval(values_UCM: np.ndarray, patient_of_U: np.ndarray) -> tuple[np.ndar
         np.tensordot(weights_RU, np.nan_to_num(values_UCM), axes=1),
         np.tensordot(weights_RU, ~np.isnan(values_UCM), axes=1),
     )
-    foreground_RM = _mean(means_RCM.swapaxes(0, 1))
+    foreground_RM = defined_mean(means_RCM.swapaxes(0, 1))
     resampled_RCM = np.concatenate([means_RCM, foreground_RM[:, None]], axis=1)
     # A resample that drew no defined value has no mean; it leaves the others their percentiles.
     low, high = nothing.copy(), nothing.copy()
@@ -145,15 +150,10 @@ def _interval(values_UCM: np.ndarray, patient_of_U: np.ndarray) -> tuple[np.ndar
     return low, high
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis without NaN; NaN where nothing is left."""
-    return _divide(np.nan_to_num(values).sum(axis=0), (~np.isnan(values)).sum(axis=0))
-
-
 def _std(values: np.ndarray) -> np.ndarray:
     """Sample standard deviation over the first axis without NaN; NaN for fewer than two values."""
     n = (~np.isnan(values)).sum(axis=0)
-    squares = np.nan_to_num((values - _mean(values)) ** 2).sum(axis=0)
+    squares = np.nan_to_num((values - defined_mean(values)) ** 2).sum(axis=0)
     return np.sqrt(_divide(squares, np.maximum(n - 1, 0)))
 
 
@@ -162,7 +162,7 @@ def _divide(total: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 
 def _with_foreground(mean_CM: np.ndarray) -> np.ndarray:
-    return np.concatenate([mean_CM, _mean(mean_CM)[None]])
+    return np.concatenate([mean_CM, defined_mean(mean_CM)[None]])
 
 
 def _json(value: float) -> float | None:

@@ -16,6 +16,7 @@ from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.inference.slices import PseudoLabel
 from dacl.inference.volumes import predict_pseudo_labels, predict_volume
 from dacl.methods.base import Method
+from dacl.metrics.means import defined_mean
 from dacl.metrics.overlap import confusion, dice_from_confusion, dice_per_class
 from dacl.ranks import ALONE, Ranks
 
@@ -24,7 +25,7 @@ class Validation(NamedTuple):
     """Vectors with one number in [0, 1] per foreground class; NaN where it is undefined."""
 
     dice: dict[str, Float[np.ndarray, "C"]]
-    """Mean over volumes, for each judged network."""
+    """Mean over the volumes where it is defined (a class absent from both masks says nothing), by judged network."""
     precision: dict[str, Float[np.ndarray, "C"]]
     """Of a network's confident pseudo-labels over all volumes; empty where no network teaches another."""
     recall: dict[str, Float[np.ndarray, "C"]]
@@ -63,7 +64,7 @@ def validate(
     together_NN = np.sum([one.together_NN for one in counted], axis=0)
     return Validation(
         {
-            name: _mean_defined(np.stack([one.dice[name] for one in counted]))
+            name: defined_mean(np.stack([one.dice[name] for one in counted]))
             for name in method.judged
         },
         {name: _share(right, said) for name, (right, said, _) in shares.items()},
@@ -112,9 +113,3 @@ def right_said_true(
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
-
-
-def _mean_defined(values: np.ndarray) -> np.ndarray:
-    """Mean over volumes of what is defined, NaN where nothing is: an absent class found nowhere says nothing."""
-    defined = ~np.isnan(values)
-    return _share(np.where(defined, values, 0).sum(axis=0), defined.sum(axis=0))

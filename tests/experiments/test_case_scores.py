@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dacl.errors import DaclError
-from dacl.experiments.case_scores import defined_mean, patient_means, read_scores
+from dacl.experiments.case_scores import patient_means, read_scores
 
 HEADER = "case,patient,class,network,dice,asd_vox\n"
 LINES = (
@@ -49,14 +49,6 @@ def test_cases_and_classes_can_be_chosen_and_ordered(tmp_path):
 def test_a_class_that_a_volume_does_not_list_is_undefined_there(tmp_path):
     found = read_scores(write(tmp_path / "c.csv", "x,p1,RV,a,0.5,1", "y,p2,LV,a,0.25,1"))
     np.testing.assert_array_equal(found.values_VC, [[0.5, np.nan], [np.nan, 0.25]])
-
-
-def test_the_defined_mean_is_numpys_and_nan_where_nothing_is_left():
-    values = np.array([[0.1, np.nan, 3.0], [0.2, np.nan, np.nan]])
-    found = defined_mean(values)
-    assert found[0] == pytest.approx(0.15)
-    assert np.isnan(found[1])
-    assert found[2] == 3.0
 
 
 @pytest.mark.parametrize(

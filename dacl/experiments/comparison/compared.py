@@ -15,7 +15,6 @@ from jaxtyping import Float
 from dacl.errors import DaclError
 from dacl.experiments.case_scores import (
     CaseScores,
-    defined_mean,
     patient_means,
     read_scores,
     shared_cells,
@@ -24,6 +23,7 @@ from dacl.experiments.comparison.moved_cases import MovedCase, moved_cases
 from dacl.experiments.comparison.sides import Side, protocol_differences
 from dacl.experiments.comparison.signed_rank import DECIMALS, SignedRank, holm, signed_rank
 from dacl.experiments.paired import Difference, paired_difference
+from dacl.metrics.means import defined_mean
 from dacl.metrics.summary import FOREGROUND
 
 HIGHER_IS_BETTER = frozenset({"dice", "jc"})

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dacl.experiments.case_scores import SharedCells, defined_mean
+from dacl.experiments.case_scores import SharedCells
 from dacl.experiments.comparison.signed_rank import DECIMALS
+from dacl.metrics.means import defined_mean
 
 MOVED = 3
 """Cases shown in either direction."""
