@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
+from dacl.atomic import write_json
 from dacl.config import Config, resolve
 from dacl.data.prepared import (
     FORMAT,
@@ -14,7 +15,6 @@ from dacl.data.prepared import (
     case_path,
     content_fingerprint,
     write_case,
-    write_json,
 )
 from dacl.data.readers import CaseSource
 from dacl.data.readers.scan import read_scan

@@ -8,6 +8,7 @@ from unittest import mock
 import numpy as np
 import torch
 
+from dacl.atomic import write_json
 from dacl.config import Config, resolve
 from dacl.data.case import Case
 from dacl.data.prepared import (
@@ -15,7 +16,6 @@ from dacl.data.prepared import (
     case_path,
     content_fingerprint,
     write_case,
-    write_json,
 )
 
 CLASS_NAMES = ("background", "RV", "Myo", "LV")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dacl.atomic import write_json
 from dacl.config import resolve
 from dacl.data.case import Case
 from dacl.data.prepared import (
@@ -12,7 +13,6 @@ from dacl.data.prepared import (
     case_path,
     content_fingerprint,
     write_case,
-    write_json,
 )
 from dacl.methods import METHODS
 from dacl.training import checkpoint

@@ -5,17 +5,15 @@ An image of several channels is (C, Z, H, W). The geometry is in the attributes.
 
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from dacl.atomic import replacing
 from dacl.data.case import Case
 from dacl.data.slabs import slabs
-from dacl.errors import DaclError
 
 FORMAT = 1
 # What h5py raises on a damaged file depends on which bytes are hit.
@@ -25,21 +23,6 @@ DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 def case_path(root: Path, case_id: str) -> Path:
     """Return where a case lies in a prepared dataset."""
     return root / "cases" / f"{case_id}.h5"
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a name to write to, and put that file in the place of ``path``; DaclError if disk or folder refuse."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        hint = "free some space or choose another folder; what is complete is kept"
-        raise DaclError(f"cannot write {path}: {error.strerror}", hint) from error
 
 
 class _Unfailing(io.FileIO):

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dacl import __version__
+from dacl.atomic import write_json
 from dacl.data import intensity
 from dacl.data.entries import Entry, entry_of, with_source
 from dacl.data.notes import twins
@@ -31,7 +32,6 @@ from dacl.data.prepared import (
     holds,
     withdraw,
     write_case,
-    write_json,
 )
 from dacl.data.readers import WHOLE_DATASET, CaseSource, Discovery, Finding, Reader, relative
 from dacl.data.report import PreparationReport, report_of

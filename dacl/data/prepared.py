@@ -12,7 +12,7 @@ import numpy as np
 
 from dacl.data import intensity
 from dacl.data.case import SpacingMm
-from dacl.data.casefile import DAMAGE, FORMAT, case_path, holds, replacing, write_case
+from dacl.data.casefile import DAMAGE, FORMAT, case_path, holds, write_case
 from dacl.data.splits import Split
 from dacl.errors import DaclError
 
@@ -28,7 +28,6 @@ __all__ = [
     "read_split",
     "withdraw",
     "write_case",
-    "write_json",
 ]
 
 JUDGED_PARTS = ("val", "test")
@@ -65,12 +64,6 @@ class Geometry:
     affine: np.ndarray
     header: bytes
     orientation: str = ""
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically; DaclError if the disk is full or read-only."""
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
 def withdraw(root: Path) -> None:

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from dacl.analysis.figures import draw_overlay, why_no_pictures
+from dacl.atomic import write_json
 from dacl.callbacks import OnProgress
-from dacl.data.prepared import CaseInfo, write_json
+from dacl.data.prepared import CaseInfo
 from dacl.errors import DaclError
 from dacl.experiments.case_choice import named_cases, read_case_dice
 from dacl.experiments.case_figure import Column, draw_columns

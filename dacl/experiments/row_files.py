@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dacl.analysis.figures import why_no_pictures
-from dacl.data.prepared import write_json
+from dacl.atomic import write_json
 from dacl.experiments.claims import power_of_row
 from dacl.experiments.measured import METRICS, Comparison, Measured, RowResult
 from dacl.protocol import provenance

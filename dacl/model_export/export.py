@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dacl.data.casefile import replacing
+from dacl.atomic import replacing
 from dacl.errors import DaclError
 from dacl.model_export.card import model_card
 from dacl.model_export.network import Exported, facts_of, random_image

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from dacl.atomic import write_json
 from dacl.data import intensity
 from dacl.data.case import Case
 from dacl.data.nifti_names import ENDINGS, stem_of
 from dacl.data.orientation import from_canonical
-from dacl.data.prepared import Geometry, write_json
+from dacl.data.prepared import Geometry
 from dacl.errors import DaclError
 from dacl.inference.export import ProbabilityFile, write_nifti
 from dacl.inference.postprocess import largest_component, require_post

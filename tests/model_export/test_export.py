@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dacl import DaclError, Predictor
-from dacl.data.prepared import write_json
+from dacl.atomic import write_json
 from dacl.model_export import export, onnx_file
 from dacl.model_export.export import export_model
 from dacl.prediction.model import load_model

@@ -12,7 +12,7 @@ from dacl.analysis.clusters.figure import ClusterPanel, draw_clusters
 from dacl.analysis.clusters.result import ClusterAnalysis, ClusterRequest, ClusterScore
 from dacl.analysis.clusters.scores import SCORES
 from dacl.analysis.clusters.tables import tables, title_of
-from dacl.data.prepared import write_json
+from dacl.atomic import write_json
 from dacl.training.checkpoint import locate
 
 FORMAT = 1

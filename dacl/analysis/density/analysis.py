@@ -8,9 +8,9 @@ from typing import Any, Literal
 from dacl.analysis.density.figure import draw_slice, draw_units
 from dacl.analysis.density.slices import SliceDensity, choose_slice, slice_density
 from dacl.analysis.density.units import ClassDensity, Space, choose_space, densities_of_batches
+from dacl.atomic import write_json
 from dacl.callbacks import OnProgress
 from dacl.config import config_hash
-from dacl.data.prepared import write_json
 from dacl.errors import DaclError
 from dacl.protocol import provenance
 from dacl.training.checkpoint import Trained, load_trained, open_data

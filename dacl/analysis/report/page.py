@@ -15,7 +15,7 @@ from dacl.analysis.figures import CONFUSED, MISSED, SPURIOUS
 from dacl.analysis.report import sections
 from dacl.analysis.report.content import Report
 from dacl.analysis.report.markup import Markup, data_block, escape, tag
-from dacl.data.casefile import replacing
+from dacl.atomic import replacing
 from dacl.palette import CLASS_COLORS, CLASS_INKS
 
 STYLES = ("theme.css", "report.css", "charts.css", "viewer.css", "print.css")

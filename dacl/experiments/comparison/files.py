@@ -7,7 +7,7 @@ from typing import Any
 
 from dacl.analysis.comparison_figure import DifferencePanel, DifferenceRow, draw_comparison
 from dacl.analysis.figures import why_no_pictures
-from dacl.data.prepared import write_json
+from dacl.atomic import write_json
 from dacl.experiments.comparison.compared import ClassDifference, Compared, SideDifference
 from dacl.experiments.comparison.metric_words import words_of
 from dacl.experiments.comparison.notes import FORCED

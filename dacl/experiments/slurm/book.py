@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dacl.data.prepared import write_json
+from dacl.atomic import write_json
 from dacl.errors import DaclError
 from dacl.experiments.cells import Cell
 from dacl.experiments.slurm.states import ENDED, parent, squeue

@@ -13,8 +13,9 @@ from dacl.analysis.clusters.files import default_folder, record, write_cluster_a
 from dacl.analysis.clusters.result import ClusterRequest
 from dacl.analysis.clusters.scores import SCORES
 from dacl.analysis.clusters.tables import tables
+from dacl.atomic import write_json
 from dacl.data.case import Case
-from dacl.data.prepared import PreparedDataset, case_path, write_case, write_json
+from dacl.data.prepared import PreparedDataset, case_path, write_case
 from dacl.errors import DaclError
 from dacl.training import checkpoint
 
