@@ -9,7 +9,8 @@ import torch
 from refused import assert_refused
 
 from dacl.config_text import read_toml
-from dacl.training import checkpoint
+from dacl.training import checkpoint, loop
+from dacl.training.folder import sole_writer
 
 SHORT = ["--steps", 5, "--method", "cps"]
 
@@ -204,6 +205,30 @@ def test_a_run_of_the_same_name(train, place, finished):
     assert train(*SHORT, "--out", "run", "--seed", 1, "--overwrite").code == 0
     assert read_toml(place / "run" / "config.toml")["seed"] == 1
     assert not (place / "run" / "evaluation").exists()
+
+
+def test_a_run_that_another_process_began_meanwhile_is_kept(train, place, finished, monkeypatch):
+    """Between the look at the folder and the first step lie seconds of reading the data."""
+    build = loop.Trainer.__init__
+
+    def slow(self, *args):
+        build(self, *args)
+        shutil.copytree(finished, place / "run")
+
+    monkeypatch.setattr(loop.Trainer, "__init__", slow)
+    outcome = train(*SHORT, "--seed", 1, "--out", "run")
+    assert_refused(outcome, "run is the folder of a run already", "name another folder")
+    for name in ("run.json", "latest.pt", "metrics.jsonl"):
+        assert (place / "run" / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_run_that_another_process_trains_is_not_replaced(train, place, finished):
+    shutil.copytree(finished, place / "run")
+    with sole_writer(place / "run"):
+        outcome = train(*SHORT, "--seed", 1, "--out", "run", "--overwrite")
+    assert_refused(outcome, "another process is training run", "wait for it")
+    assert (place / "run" / "latest.pt").read_bytes() == (finished / "latest.pt").read_bytes()
+    assert train(*SHORT, "--seed", 1, "--out", "run", "--overwrite").code == 0
 
 
 def test_an_empty_folder_is_taken(train, place):
