@@ -4,7 +4,7 @@ import io
 import os
 import pickle
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,26 @@ def locate(path: Path, which: str = "best") -> Path:
             raise DaclError(f"{path} holds no {which}.pt", hint)
         return checkpoint
     return path
+
+
+def load_newest(run_dir: Path) -> tuple[Path, dict[str, Any]]:
+    """What a run goes on from: latest.pt, or a best.pt that it does not know of yet, and the state in it.
+
+    A run may be killed between the two. Going on from before that best.pt on a GPU or on other threads would come to
+    other weights, and leave one as the best that the journal does not have.
+
+    Raises:
+        DaclError: see `locate` and `load`.
+    """
+    held = [path for which in ("latest", "best") if (path := run_dir / f"{which}.pt").is_file()]
+    path = held[0] if held else locate(run_dir, "latest")
+    state = load(path)
+    for other in held[1:]:
+        with suppress(DaclError):
+            best = load(other)
+            if best.get("step", 0) > state.get("step", 0):
+                return other, best
+    return path, state
 
 
 def load_trained(path: Path, device: torch.device, which: str = "best") -> Trained:
