@@ -55,15 +55,28 @@ class Journal:
             self._writer.flush()
 
     def records(self) -> list[Record]:
-        """All records in order; a line that a kill cut short is left out."""
+        """All records in order; a last line that a kill cut short is left out.
+
+        Raises:
+            DaclError: another line is no record, so that what follows it would be lost.
+        """
         if not self.path.exists():
             return []
         records = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        lines = self.path.read_bytes().splitlines()
+        for number, line in enumerate(lines, start=1):
             try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+                record = json.loads(line)
+                if {"kind", "step"} - record.keys():
+                    raise ValueError("no record")
+                records.append(record)
+            except (ValueError, AttributeError) as error:
+                if number == len(lines):
+                    break
+                raise DaclError(
+                    f"{self.path} is damaged: line {number} of {len(lines)} is no record of a run",
+                    "mend or delete that line; a run needs no more of its journal than its curves",
+                ) from error
         return records
 
     def cut(self, step: int) -> None:
