@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from dacl.data.report import Report, report_of
 from dacl.data.split_files import SplitFile
 from dacl.data.splits import Split, check_name, resolve
 from dacl.errors import DaclError
+from dacl.folder_lock import kept_out
 
 Progress = Callable[[str, int, int], None]
 """``progress(stage, done, total)`` with stage ``check`` or ``write``."""
@@ -99,7 +100,48 @@ def prepare(
     if root is not None:
         _check_target(root, raw, reader.name, found.name)
     progress = progress or (lambda *_: None)
-    is_new = root is not None and not root.exists()
+    if root is None:
+        return _prepare(raw, reader, found, None, split, rule, skip_bad, workers, progress)
+    with _alone(root):
+        return _prepare(raw, reader, found, root, split, rule, skip_bad, workers, progress)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keep other preparations out of ``root``, which would mix their cases; a new one that stays empty is removed."""
+    taken = DaclError(
+        f"another process is preparing {root}", "wait for it, or give another folder as OUT"
+    )
+    cases, lock, is_new = root / "cases", root / ".lock", not root.exists()
+    with ExitStack() as held:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            held.enter_context(kept_out(lock, taken))
+        except OSError as error:
+            hint = "free some space or choose another folder"
+            raise DaclError(f"cannot write {root}: {error.strerror}", hint) from error
+        try:
+            yield
+        finally:
+            if is_new:
+                with suppress(OSError):
+                    if cases.exists():
+                        cases.rmdir()
+                    lock.unlink(missing_ok=True)
+                    root.rmdir()
+
+
+def _prepare(
+    raw: Path,
+    reader: Reader,
+    found: Discovery,
+    root: Path | None,
+    split: str | SplitFile | None,
+    rule: str,
+    skip_bad: bool,
+    workers: int,
+    progress: Progress,
+) -> Report:
     entries, findings = _check_all(reader, found, root, workers, progress)
     try:
         if findings and (not skip_bad or any(f.case == WHOLE_DATASET for f in findings)):
@@ -111,7 +153,7 @@ def prepare(
         chosen = _split(split, found, good)
     except DaclError:
         if root is not None:
-            _remove_checked(root, whole=is_new)
+            _remove_checked(root)
         raise
     command = ["dacl", "preprocess", reader.name, *(found.arguments or (str(raw),)), str(root)]
     command += reader.options
@@ -230,14 +272,10 @@ def _aside(root: Path, case_id: str) -> Path:
     return path.with_name(path.name + _CHECKED)
 
 
-def _remove_checked(root: Path, *, whole: bool = False) -> None:
-    """Remove what was written aside; with ``whole`` the folders too, if they are empty then."""
+def _remove_checked(root: Path) -> None:
+    """Remove what was written aside."""
     for path in root.glob(f"cases/*{_CHECKED}"):
         path.unlink()
-    if whole:
-        for folder in (root / "cases", root):
-            with suppress(OSError):
-                folder.rmdir()
 
 
 def _map(
