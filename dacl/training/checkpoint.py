@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -85,11 +86,13 @@ def save(path: Path, state: dict[str, Any]) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
+        held = [f"{which}.pt" for which in WHICH if (path.parent / f"{which}.pt").is_file()]
         raise DaclError(
             f"could not write checkpoint {path}: {error}",
-            f"free some disk space; {path.name} of before is intact: dacl train --resume {path.parent}"
-            if path.exists()
-            else f"free some disk space and start again (--overwrite): {path.parent} holds no {path.name} yet",
+            f"free some disk space; {' and '.join(held)} of before {'is' if len(held) == 1 else 'are'} intact: "
+            f"dacl train --resume {shlex.quote(str(path.parent))}"
+            if held
+            else f"free some disk space and start again (--overwrite): {path.parent} holds no checkpoint yet",
         ) from error
 
 

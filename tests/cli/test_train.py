@@ -254,7 +254,8 @@ def test_overwrite_keeps_the_old_run_where_the_new_one_cannot_start(
     assert (place / "run" / "best.pt").exists()
 
 
-def test_a_full_disk_in_the_middle(train, place, monkeypatch):
+@pytest.mark.parametrize("failing", [2, 3])  # the first best.pt, and what follows it
+def test_a_full_disk_in_the_middle(train, place, monkeypatch, failing):
     import errno
     import os
 
@@ -262,7 +263,7 @@ def test_a_full_disk_in_the_middle(train, place, monkeypatch):
 
     def fsync(file):
         calls.append(file)
-        if len(calls) == 3:
+        if len(calls) == failing:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         before(file)
 
@@ -271,6 +272,7 @@ def test_a_full_disk_in_the_middle(train, place, monkeypatch):
     assert outcome.code == 1
     assert "No space left on device" in outcome.err
     assert "dacl train --resume" in outcome.err
+    assert "--overwrite" not in outcome.err
     assert "Traceback" not in outcome.err
     assert not list((place / "run").glob("*.partial"))
     assert checkpoint.load(place / "run" / "latest.pt")["step"] == 3
