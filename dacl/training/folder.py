@@ -26,7 +26,8 @@ def sole_writer(run_dir: Path) -> Iterator[None]:
         yield
         return
     taken = DaclError(
-        f"another process is training {run_dir}", "wait for it, or name another folder with --out"
+        f"another process is training {run_dir}",
+        "wait for it; a new run needs a folder of its own: --out",
     )
     with kept_out(record, taken):
         yield
