@@ -159,7 +159,8 @@ def _fresh(
     if not overwrite:
         on_first(ranks, lambda: _require_free(run_dir, dataset))
     trainer = Trainer(config, dataset, run_dir, ranks)
-    on_first(ranks, lambda: _remove_run(run_dir))  # only now that the new one can start
+    if overwrite:
+        on_first(ranks, lambda: _remove_run(run_dir))  # only now that the new one can start
     return trainer
 
 
@@ -203,13 +204,16 @@ def _remove_run(run_dir: Path) -> None:
     """Delete a run if there is one, and nothing that is not one."""
     import shutil
 
+    from dacl.training.folder import sole_writer
+
     if not _occupied(run_dir):
         return
     if not (run_dir / "run.json").is_file():
         raise DaclError(
             f"{run_dir} is not the folder of a run; it is not overwritten", "name another --out"
         )
-    shutil.rmtree(run_dir)
+    with sole_writer(run_dir):
+        shutil.rmtree(run_dir)
 
 
 def _run(trainer: Trainer, *, shown: bool) -> RunSummary:

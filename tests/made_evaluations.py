@@ -42,6 +42,7 @@ def write(
     evaluation = run_dir if apart else run_dir / "evaluation" / name
     evaluation.mkdir(parents=True)
     result = made_results.run(config, {"p": 0.5}, **protocol)
+    result.summary["n_volumes"] = len(values)
     record = {**result.summary["provenance"], "checkpoint": "best.pt", **(provenance or {})}
     result.summary["provenance"] = {key: x for key, x in record.items() if x is not None}
     (evaluation / "summary.json").write_text(json.dumps(result.summary))

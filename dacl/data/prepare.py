@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from dacl.data.report import PreparationReport, report_of
 from dacl.data.split_files import SplitFile
 from dacl.data.splits import Split, check_name, resolve
 from dacl.errors import DaclError
+from dacl.folder_lock import kept_out
 
 OnStage = Callable[[str, int, int], None]
 """``progress(stage, done, total)`` with stage ``check`` or ``write``."""
@@ -99,34 +100,28 @@ def prepare(
     if root is not None:
         _check_target(root, raw, reader.name, found.name)
     progress = progress or (lambda *_: None)
-    is_new = root is not None and not root.exists()
-    entries, findings = _check_all(reader, found, root, workers, progress)
-    try:
-        if findings and (not skip_bad or any(f.case == WHOLE_DATASET for f in findings)):
-            raise BadCases(findings)
-        bad = {finding.case for finding in findings}
-        good = {i: e for i, e in entries.items() if i not in bad and e.patient not in bad}
-        if not good:
-            raise DaclError(f"no usable case in {raw}", "see the findings with --check")
-        chosen = _split(split, found, good)
-    except DaclError:
+    with _alone(root):
+        entries, findings = _check_all(reader, found, root, workers, progress)
+        try:
+            good = _usable(entries, findings, skip_bad=skip_bad, raw=raw)
+            chosen = _split(split, found, good)
+        except DaclError:
+            _remove_checked(root)
+            raise
+        command = ["dacl", "preprocess", reader.name, *(found.arguments or (str(raw),)), str(root)]
+        command += reader.options
+        command += split.options if isinstance(split, SplitFile) else ("--split", chosen.name)
+        command += ["--intensity", rule, *["--skip-bad"] * skip_bad]
+        notes = twins(good, chosen)
+        dataset = _index(found, reader.name, rule, good, notes, shlex.join(command))
+        written = 0
         if root is not None:
-            _remove_checked(root, whole=is_new)
-        raise
-    command = ["dacl", "preprocess", reader.name, *(found.arguments or (str(raw),)), str(root)]
-    command += reader.options
-    command += split.options if isinstance(split, SplitFile) else ("--split", chosen.name)
-    command += ["--intensity", rule, *["--skip-bad"] * skip_bad]
-    notes = twins(good, chosen)
-    dataset = _index(found, reader.name, rule, good, notes, shlex.join(command))
-    written = 0
-    if root is not None:
-        for done, case_id in enumerate(good, start=1):
-            written += _put_in_place(root, case_id)
-            progress("write", done, len(good))
-        _remove_checked(root)
-        write_json(root / "splits.json", {**asdict(chosen), "hash": chosen.hash})
-        write_json(root / "dataset.json", dataset)
+            for done, case_id in enumerate(good, start=1):
+                written += _put_in_place(root, case_id)
+                progress("write", done, len(good))
+            _remove_checked(root)
+            write_json(root / "splits.json", {**asdict(chosen), "hash": chosen.hash})
+            write_json(root / "dataset.json", dataset)
     return report_of(
         found,
         chosen,
@@ -137,6 +132,47 @@ def prepare(
         fingerprint=dataset["fingerprint"],
         written=written,
     )
+
+
+@contextmanager
+def _alone(root: Path | None) -> Iterator[None]:
+    """Keep other preparations out of ``root``, which would mix their cases; a new one that stays empty is removed."""
+    if root is None:
+        yield
+        return
+    taken = DaclError(
+        f"another process is preparing {root}", "wait for it, or give another folder as OUT"
+    )
+    cases, lock, is_new = root / "cases", root / ".lock", not root.exists()
+    with ExitStack() as held:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            held.enter_context(kept_out(lock, taken))
+        except OSError as error:
+            hint = "free some space or choose another folder"
+            raise DaclError(f"cannot write {root}: {error.strerror}", hint) from error
+        try:
+            yield
+        finally:
+            if is_new:
+                with suppress(OSError):
+                    if cases.exists():
+                        cases.rmdir()
+                    lock.unlink(missing_ok=True)
+                    root.rmdir()
+
+
+def _usable(
+    entries: Mapping[str, Entry], findings: Sequence[Finding], *, skip_bad: bool, raw: Path
+) -> dict[str, Entry]:
+    """The cases without a finding, of patients without one; raises where findings, or the lack of cases, end it."""
+    if findings and (not skip_bad or any(f.case == WHOLE_DATASET for f in findings)):
+        raise BadCases(findings)
+    bad = {finding.case for finding in findings}
+    good = {i: e for i, e in entries.items() if i not in bad and e.patient not in bad}
+    if not good:
+        raise DaclError(f"no usable case in {raw}", "see the findings with --check")
+    return good
 
 
 def _check_target(root: Path, raw: Path, reader: str, name: str) -> None:
@@ -230,14 +266,10 @@ def _aside(root: Path, case_id: str) -> Path:
     return path.with_name(path.name + _CHECKED)
 
 
-def _remove_checked(root: Path, *, whole: bool = False) -> None:
-    """Remove what was written aside; with ``whole`` the folders too, if they are empty then."""
-    for path in root.glob(f"cases/*{_CHECKED}"):
+def _remove_checked(root: Path | None) -> None:
+    """Remove what was written aside."""
+    for path in root.glob(f"cases/*{_CHECKED}") if root is not None else ():
         path.unlink()
-    if whole:
-        for folder in (root / "cases", root):
-            with suppress(OSError):
-                folder.rmdir()
 
 
 def _map(

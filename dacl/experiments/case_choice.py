@@ -14,7 +14,6 @@ differ most. A slice is thus typical where the case is, and shows what the case 
 Shape legend: Z slices, H rows, W columns, R runs.
 """
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from dacl.errors import DaclError
+from dacl.experiments.case_scores import case_rows, number
 
 SliceRule = Literal["most foreground", "most errors", "errors differ most"]
 NAMED = "Named"
@@ -140,18 +140,15 @@ def read_case_dice(cases_csv: Path, network: str) -> dict[str, float]:
     Raises:
         DaclError: the file is missing or holds nothing of this network.
     """
-    if not cases_csv.is_file():
-        raise DaclError(f"no {cases_csv}", "run `dacl evaluate RUN` first")
     by_case: dict[str, list[float]] = {}
     networks: set[str] = set()
-    with cases_csv.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            networks.add(row["network"])
-            if row["network"] == network:
-                # Conventions other than ours put constants of their own where a mask is empty.
-                status = row["status"]
-                dice = float(row["dice"]) if status == "ok" else EMPTY[status]
-                by_case.setdefault(row["case"], []).append(dice)
+    for row in case_rows(cases_csv):
+        networks.add(row["network"])
+        if row["network"] == network:
+            # Conventions other than ours put constants of their own where a mask is empty.
+            status = row["status"]
+            dice = number(cases_csv, row["dice"]) if status == "ok" else EMPTY[status]
+            by_case.setdefault(row["case"], []).append(dice)
     if not by_case:
         raise DaclError(
             f"{cases_csv} holds nothing of network {network!r}",

@@ -5,7 +5,7 @@ Shape legend: V volumes, P patients, C foreground classes. NaN is an undefined v
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,37 +38,75 @@ class CaseScores:
         )
 
 
-def read_scores(cases_csv: Path, network: str = "a", metric: str = "dice") -> CaseScores:
-    """Every volume and class of one network, in the order of the file.
+def case_rows(cases_csv: Path) -> Iterator[dict[str, str]]:
+    """The lines of an evaluation's cases.csv, by column.
 
     Raises:
-        DaclError: the file is missing, lacks the metric, holds nothing of this network or a cell twice.
+        DaclError: the file is missing, or a line of it is not whole.
     """
     if not cases_csv.is_file():
         raise DaclError(f"no {cases_csv}", "run `dacl evaluate RUN` first")
+    with cases_csv.open(newline="", encoding="utf-8-sig") as file:  # a spreadsheet may add a mark
+        reader = csv.DictReader(file)
+        for row in reader:
+            if None in row or None in row.values():
+                raise damaged(cases_csv, f"line {reader.line_num} is not whole")
+            yield row
+
+
+def number(cases_csv: Path, text: str) -> float:
+    """A value of cases.csv; NaN for an empty cell.
+
+    Raises:
+        DaclError: it is no number.
+    """
+    try:
+        return float(text) if text else math.nan
+    except ValueError:
+        raise damaged(cases_csv, f"{text!r} is no number") from None
+
+
+def damaged(cases_csv: Path, why: str) -> DaclError:
+    """What to say of a file that an evaluation did not write so."""
+    return DaclError(f"{cases_csv} is damaged: {why}", "run its `dacl evaluate` again")
+
+
+def read_scores(
+    cases_csv: Path, network: str = "a", metric: str = "dice", *, volumes: int | None = None
+) -> CaseScores:
+    """Every volume and class of one network, in the order of the file.
+
+    Args:
+        cases_csv: of an evaluation.
+        network: whose lines.
+        metric: a column.
+        volumes: how many were judged, each of which has a line for every class; None: not known.
+
+    Raises:
+        DaclError: the file is missing or damaged, lacks the metric, or holds nothing of this network.
+    """
     patient_of: dict[str, str] = {}
     classes: dict[str, None] = {}
     cells: dict[tuple[str, str], float] = {}
-    with cases_csv.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if metric not in (reader.fieldnames or ()):
-            raise DaclError(
-                f"{cases_csv} has no column {metric!r}", "run its `dacl evaluate` again"
-            )
-        for row in reader:
-            if row["network"] != network:
-                continue
-            cell = row["case"], row["class"]
-            if cell in cells:
-                raise DaclError(
-                    f"{cases_csv} holds {' '.join(cell)}, network {network} twice",
-                    "run its `dacl evaluate` again",
-                )
-            patient_of[row["case"]] = row["patient"]
-            classes[row["class"]] = None
-            cells[cell] = float(row[metric]) if row[metric] else math.nan
+    for row in case_rows(cases_csv):
+        if absent := {"case", "patient", "class", "network", metric} - row.keys():
+            raise damaged(cases_csv, f"it has no column {min(absent)!r}")
+        if row["network"] != network:
+            continue
+        cell = row["case"], row["class"]
+        if cell in cells:
+            raise damaged(cases_csv, f"it holds {' '.join(cell)}, network {network} twice")
+        patient_of[row["case"]] = row["patient"]
+        classes[row["class"]] = None
+        cells[cell] = number(cases_csv, row[metric])
     if not cells:
         raise DaclError(f"{cases_csv} holds nothing of network {network!r}", "networks: a, b, mean")
+    if volumes is not None and len(cells) != volumes * len(classes):
+        raise damaged(
+            cases_csv,
+            f"of network {network} it holds {len(cells)} lines of {len(classes)} classes, where {volumes} volumes "
+            "were judged",
+        )
     return CaseScores(
         cases=tuple(patient_of),
         patients=tuple(patient_of.values()),

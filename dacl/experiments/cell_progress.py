@@ -65,6 +65,8 @@ class ProgressReader:
             records = journal.records()
         except FileNotFoundError:  # not begun, or just then replaced
             return None
+        except DaclError:  # damaged: its training says so
+            return None
         self._size = size
         if not records:
             return None

@@ -4,6 +4,7 @@ Test cases are read here, and by what looks at finished runs; training and the c
 Everything lands in one folder, `summary.json` last: a folder with a summary is a finished evaluation.
 """
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ import numpy as np
 from dacl.analysis.figures import draw_overlay, why_no_pictures
 from dacl.atomic import write_json
 from dacl.callbacks import OnProgress
+from dacl.config import config_hash
 from dacl.data.prepared import CaseInfo
 from dacl.errors import DaclError
 from dacl.experiments.case_choice import named_cases, read_case_dice
+from dacl.experiments.case_figure import FILES as FIGURE_FILES
 from dacl.experiments.case_figure import Column, draw_columns
 from dacl.experiments.folders import evaluation_name
 from dacl.experiments.judged import Judged, open_judged
@@ -27,6 +30,7 @@ from dacl.metrics.conventions import Convention, convention_named, score_volume
 from dacl.metrics.overlap import dice_per_class
 from dacl.metrics.summary import Row
 from dacl.table import Table
+from dacl.training.checkpoint import Trained
 from dacl.training.device import device_name, precision_name
 
 
@@ -92,8 +96,7 @@ def evaluate(
     name = evaluation_name(request.split, trained.path.stem, request.post, request.convention)
     out = request.out or trained.path.parent / "evaluation" / name
     out.mkdir(parents=True, exist_ok=True)
-    # A summary of an earlier evaluation must not vouch for files that this one is replacing.
-    (out / "summary.json").unlink(missing_ok=True)
+    _withdraw(out, trained, request)
 
     no_nifti = why_no_nifti() if request.predictions else None
     rows: list[Row] = []
@@ -138,6 +141,34 @@ def evaluate(
     write_json(files[-1], summary)
     skipped = tuple(line for line in (no_nifti, no_pictures, no_figure) if line is not None)
     return Evaluation(summary=summary, table=table, out=out, files=tuple(files), skipped=skipped)
+
+
+def _withdraw(out: Path, trained: Trained, request: Request) -> None:
+    """Remove the summary of an earlier evaluation, which must not vouch for files that this one is replacing.
+
+    Masks and pictures that it made of other weights, or of another network, go with it: this evaluation may make none.
+    """
+    path = out / "summary.json"
+    if not path.is_file():
+        return
+    wanted = {
+        "checkpoint": trained.path.name,
+        "checkpoint_step": trained.step,
+        "config_hash": config_hash(trained.config),
+        "seed": trained.config.seed,
+    }
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        same = wanted.items() <= earlier["provenance"].items()
+        same &= earlier["shown_network"] == request.network
+        same &= earlier["protocol"]["post_processing"] == request.post
+    except (ValueError, KeyError, TypeError, AttributeError):
+        same = False
+    path.unlink()
+    if not same:
+        made = [*out.glob("predictions/*.nii.gz"), *out.glob("overlay_*.png")]
+        for file in [*made, *(out / name for name in FIGURE_FILES)]:
+            file.unlink(missing_ok=True)
 
 
 def _score(

@@ -16,8 +16,8 @@ from dacl.errors import DaclError
 from dacl.experiments.cell_commands import CellCommands
 from dacl.experiments.cell_progress import CellListener, Outcome, ProgressReader, where
 from dacl.experiments.cells import Cell
-from dacl.experiments.folder_lock import alone
 from dacl.experiments.slurm.book import refuse_submitted
+from dacl.folder_lock import alone
 from dacl.training.device import pick_device
 
 

@@ -17,6 +17,8 @@ from dacl.metrics.summary import FOREGROUND
 
 METRICS = ("dice", "jc", "asd_vox", "hd95_vox")
 """Of a row; the other metrics stand in the evaluation of each cell."""
+SUMMARY_PARTS = {"protocol", "provenance", "networks"}
+"""Keys of every summary.json."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +121,10 @@ def read_run(evaluation: Path, network: str = "a") -> RunResult:
     Raises:
         DaclError: no finished evaluation, or nothing of this network in it.
     """
+    summary = read_summary(evaluation)
     return RunResult(
-        summary=read_summary(evaluation),
-        dice=read_scores(evaluation / "cases.csv", network),
+        summary=summary,
+        dice=read_scores(evaluation / "cases.csv", network, volumes=summary.get("n_volumes")),
         recipe=read_recipe(evaluation.parent.parent),
     )
 
@@ -139,6 +142,8 @@ def read_summary(evaluation: Path) -> Summary:
         raise DaclError(
             f"no finished evaluation: {path}", "run `dacl evaluate RUN` first"
         ) from None
+    if not (isinstance(summary, dict) and summary.keys() >= SUMMARY_PARTS):
+        raise DaclError(f"{path} is not what an evaluation writes", "run its `dacl evaluate` again")
     return summary
 
 

@@ -3,9 +3,10 @@
 import io
 import os
 import pickle
+import shlex
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,13 @@ def save(path: Path, state: dict[str, Any]) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
+        held = [f"{which}.pt" for which in WHICH if (path.parent / f"{which}.pt").is_file()]
         raise DaclError(
             f"could not write checkpoint {path}: {error}",
-            f"free some disk space; {path.name} of before is intact: dacl train --resume {path.parent}"
-            if path.exists()
-            else f"free some disk space and start again (--overwrite): {path.parent} holds no {path.name} yet",
+            f"free some disk space; {' and '.join(held)} of before {'is' if len(held) == 1 else 'are'} intact: "
+            f"dacl train --resume {shlex.quote(str(path.parent))}"
+            if held
+            else f"free some disk space and start again (--overwrite): {path.parent} holds no checkpoint yet",
         ) from error
 
 
@@ -149,6 +152,26 @@ def locate(path: Path, which: str = "best") -> Path:
             raise DaclError(f"{path} holds no {which}.pt", hint)
         return checkpoint
     return path
+
+
+def load_newest(run_dir: Path) -> tuple[Path, dict[str, Any]]:
+    """What a run goes on from: latest.pt, or a best.pt that it does not know of yet, and the state in it.
+
+    A run may be killed between the two. Going on from before that best.pt on a GPU or on other threads would come to
+    other weights, and leave one as the best that the journal does not have.
+
+    Raises:
+        DaclError: see `locate` and `load`.
+    """
+    held = [path for which in ("latest", "best") if (path := run_dir / f"{which}.pt").is_file()]
+    path = held[0] if held else locate(run_dir, "latest")
+    state = load(path)
+    for other in held[1:]:
+        with suppress(DaclError):
+            best = load(other)
+            if best.get("step", 0) > state.get("step", 0):
+                return other, best
+    return path, state
 
 
 def load_trained(path: Path, device: torch.device, which: str = "best") -> Trained:

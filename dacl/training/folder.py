@@ -1,6 +1,8 @@
-"""The folder of a fresh run: what it was asked for, before the first step."""
+"""The folder of a run: what it was asked for, before the first step, and one training at a time."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,27 @@ from dacl import protocol
 from dacl.config import Config, config_hash
 from dacl.config_text import to_toml
 from dacl.errors import DaclError
+from dacl.folder_lock import kept_out
 from dacl.training import checkpoint
+
+
+@contextmanager
+def sole_writer(run_dir: Path) -> Iterator[None]:
+    """Keep other trainings out of a run's folder: journal and checkpoints of two would be mixed.
+
+    Raises:
+        DaclError: another process trains this run.
+    """
+    record = run_dir / "run.json"
+    if not record.is_file():  # brought here without it, or not begun
+        yield
+        return
+    taken = DaclError(
+        f"another process is training {run_dir}",
+        "wait for it; a new run needs a folder of its own: --out",
+    )
+    with kept_out(record, taken):
+        yield
 
 
 def begin_folder(
@@ -19,11 +41,12 @@ def begin_folder(
     Raises:
         DaclError: the folder is that of a run, whose checkpoints would stay beside them.
     """
+    taken = DaclError(
+        f"{run_dir} is the folder of a run already",
+        "resume that one, delete it, or name another folder",
+    )
     if any((run_dir / name).exists() for name in ("run.json", "latest.pt", "best.pt")):
-        raise DaclError(
-            f"{run_dir} is the folder of a run already",
-            "resume that one, delete it, or name another folder",
-        )
+        raise taken
     run_dir.mkdir(parents=True, exist_ok=True)
     provenance = protocol.provenance(
         method=config.method,
@@ -37,6 +60,10 @@ def begin_folder(
         "data": checkpoint.pack_meta(meta),
         "config": config.model_dump(mode="json"),
     }
-    (run_dir / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    try:
+        with (run_dir / "run.json").open("x", encoding="utf-8") as file:
+            file.write(json.dumps(run, indent=1) + "\n")
+    except FileExistsError:  # begun by another process since
+        raise taken from None
     (run_dir / "config.toml").write_text(to_toml(config), encoding="utf-8")
     (run_dir / "metrics.jsonl").write_text("", encoding="utf-8")

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,22 @@ class Journal:
         run_dir: the run's folder.
         tensorboard: write TensorBoard events beside it.
         purge_step: the first step that a resumed run writes: TensorBoard forgets what it has from there on.
+        held: what is let go when the journal is closed.
 
     Raises:
         DaclError: TensorBoard was asked for and is not installed.
     """
 
-    def __init__(self, run_dir: Path, *, tensorboard: bool = False, purge_step: int = 0) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        tensorboard: bool = False,
+        purge_step: int = 0,
+        held: ExitStack | None = None,
+    ) -> None:
         self.path = run_dir / "metrics.jsonl"
+        self._held = held or ExitStack()
         self.run_dir = run_dir
         self._writer = _summary_writer(run_dir, purge_step) if tensorboard else None
 
@@ -45,15 +55,28 @@ class Journal:
             self._writer.flush()
 
     def records(self) -> list[Record]:
-        """All records in order; a line that a kill cut short is left out."""
+        """All records in order; a last line that a kill cut short is left out.
+
+        Raises:
+            DaclError: another line is no record, so that what follows it would be lost.
+        """
         if not self.path.exists():
             return []
         records = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        lines = self.path.read_bytes().splitlines()
+        for number, line in enumerate(lines, start=1):
             try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+                record = json.loads(line)
+                if {"kind", "step"} - record.keys():
+                    raise ValueError("no record")
+                records.append(record)
+            except (ValueError, AttributeError) as error:
+                if number == len(lines):
+                    break
+                raise DaclError(
+                    f"{self.path} is damaged: line {number} of {len(lines)} is no record of a run",
+                    "mend or delete that line; a run needs no more of its journal than its curves",
+                ) from error
         return records
 
     def cut(self, step: int) -> None:
@@ -65,8 +88,9 @@ class Journal:
 
     def close(self) -> None:
         """End the TensorBoard events; the records are on disk already."""
-        if self._writer is not None:
-            self._writer.close()
+        with self._held:
+            if self._writer is not None:
+                self._writer.close()
 
     def draw(self) -> Path | None:
         """Redraw progress.png; None without matplotlib."""

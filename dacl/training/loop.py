@@ -113,7 +113,7 @@ class Trainer:
         ranks: Ranks = ALONE,
         machine: Mapping[str, Any] | None = None,
     ) -> "Trainer":
-        """Go on from a run's latest.pt.
+        """Go on from a run's newest checkpoint.
 
         Args:
             run_dir: the run's folder.
@@ -126,17 +126,14 @@ class Trainer:
         """
         if run_dir.is_file():
             raise DaclError(f"{run_dir} is a file", f"give the run's folder: {run_dir.parent}")
-        # A run killed between its first best.pt and its first latest.pt has only the one: it serves as well.
-        which = "best" if (run_dir / "best.pt").is_file() else "latest"
-        which = "latest" if (run_dir / "latest.pt").is_file() else which
-        path = checkpoint.locate(run_dir, which)
-        state = checkpoint.load(path)
+        path, state = checkpoint.load_newest(run_dir)
         with checkpoint.complete(path):
             config = resolve(state["config"]["preset"], state["config"])
             meta, step = checkpoint.read_meta(state), int(state["step"])
         # out here, because a wrong machine option is no damaged checkpoint
         config = resolve(config.preset, state["config"], machine or {})
-        if step >= config.optim.steps:
+        # a best.pt of the last step alone: its latest.pt is still to be written
+        if step >= config.optim.steps and path.stem == "latest":
             raise Finished(
                 f"{run_dir} is finished: {step} of {config.optim.steps} steps",
                 f"evaluate it: dacl evaluate {run_dir}",
@@ -169,10 +166,11 @@ class Trainer:
                 if self.val_cases and (self.step % self.config.validate_every == 0 or last):
                     self._validate(listener)
                 stop = distributed.any_of(self.ranks, should_stop())
-                if self.step % every.checkpoint_every == 0 or last or stop:
-                    self._save("latest")
-                if stop:
+                if stop or last:
                     break
+                if self.step % every.checkpoint_every == 0:
+                    self._save("latest")
+            self._save("latest")
             self.journal.draw()
             return RunSummary(self.run_dir, self.step, self.step == total, self.best)
 

@@ -10,9 +10,11 @@ import pytest
 import tiny_run
 from made_evaluations import frames
 from made_results import base
+from refused import assert_refused
 
 from dacl.experiments.comparison import files as comparison_files
 from dacl.metrics.conventions import METRICS
+from dacl.training import checkpoint
 
 OLD = {f"p{n}": {"RV": 0.5, "LV": 0.5} for n in range(1, 8)}
 NEW = {p: {"RV": 0.625, "LV": 0.5} for p in OLD}
@@ -50,6 +52,38 @@ def test_shows_the_tables_the_notes_and_the_files(run_dacl, runs, tmp_path):
     for ending in ("md", "tex", "csv", "json", "png", "svg"):
         assert (folder / f"comparison.{ending}").stat().st_size
         assert str(folder / f"comparison.{ending}") in outcome.out
+
+
+@pytest.mark.usefixtures("plain")
+def test_scores_that_lost_lines_are_not_compared(run_dacl, runs):
+    """The same volume lost on every side would leave no trace in the table but other numbers."""
+    for run in runs:
+        path = run / "evaluation" / "test-best" / "cases.csv"
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if not line.startswith("p7_ES")))
+    outcome = run_dacl("compare", *runs)
+    assert_refused(outcome, "26 lines of 2 classes, where 14 volumes were judged", "dacl evaluate")
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_run_that_was_trained_on_since_is_evaluated_again_first(run_dacl, runs):
+    for run in runs:
+        path = run / "evaluation" / "test-best" / "summary.json"
+        summary = json.loads(path.read_text())
+        summary["provenance"]["checkpoint_step"] = 40
+        path.write_text(json.dumps(summary))
+        checkpoint.save(run / "best.pt", {"step": 80 if run == runs[-1] else 40})
+    outcome = run_dacl("compare", *runs)
+    assert_refused(outcome, "best.pt is of step 80 now", f"dacl evaluate {runs[-1]}")
+    assert "judged step 40" in outcome.err
+    assert run_dacl("compare", *runs[:-1], runs[-1] / "evaluation" / "test-best").code == 0
+
+
+@pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("content", ["[]", "{}", "null"])
+def test_a_summary_that_is_none(run_dacl, runs, content):
+    (runs[0] / "evaluation" / "test-best" / "summary.json").write_text(content)
+    assert_refused(run_dacl("compare", *runs), "is not what an evaluation writes", "dacl evaluate")
 
 
 @pytest.mark.usefixtures("plain")

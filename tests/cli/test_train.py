@@ -9,7 +9,8 @@ import torch
 from refused import assert_refused
 
 from dacl.config_text import read_toml
-from dacl.training import checkpoint
+from dacl.training import checkpoint, loop
+from dacl.training.folder import sole_writer
 
 SHORT = ["--steps", 5, "--method", "cps"]
 
@@ -217,6 +218,30 @@ def test_a_run_of_the_same_name(train, place, finished):
     assert not (place / "run" / "evaluation").exists()
 
 
+def test_a_run_that_another_process_began_meanwhile_is_kept(train, place, finished, monkeypatch):
+    """Between the look at the folder and the first step lie seconds of reading the data."""
+    build = loop.Trainer.__init__
+
+    def slow(self, *args):
+        build(self, *args)
+        shutil.copytree(finished, place / "run")
+
+    monkeypatch.setattr(loop.Trainer, "__init__", slow)
+    outcome = train(*SHORT, "--seed", 1, "--out", "run")
+    assert_refused(outcome, "run is the folder of a run already", "name another folder")
+    for name in ("run.json", "latest.pt", "metrics.jsonl"):
+        assert (place / "run" / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_run_that_another_process_trains_is_not_replaced(train, place, finished):
+    shutil.copytree(finished, place / "run")
+    with sole_writer(place / "run"):
+        outcome = train(*SHORT, "--seed", 1, "--out", "run", "--overwrite")
+    assert_refused(outcome, "another process is training run", "wait for it")
+    assert (place / "run" / "latest.pt").read_bytes() == (finished / "latest.pt").read_bytes()
+    assert train(*SHORT, "--seed", 1, "--out", "run", "--overwrite").code == 0
+
+
 def test_an_empty_folder_is_taken(train, place):
     (place / "run").mkdir()
     assert train("--steps", 1, "--method", "supervised", "--out", "run").code == 0
@@ -240,7 +265,8 @@ def test_overwrite_keeps_the_old_run_where_the_new_one_cannot_start(
     assert (place / "run" / "best.pt").exists()
 
 
-def test_a_full_disk_in_the_middle(train, place, monkeypatch):
+@pytest.mark.parametrize("failing", [2, 3])  # the first best.pt, and what follows it
+def test_a_full_disk_in_the_middle(train, place, monkeypatch, failing):
     import errno
     import os
 
@@ -248,7 +274,7 @@ def test_a_full_disk_in_the_middle(train, place, monkeypatch):
 
     def fsync(file):
         calls.append(file)
-        if len(calls) == 3:
+        if len(calls) == failing:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         before(file)
 
@@ -257,6 +283,7 @@ def test_a_full_disk_in_the_middle(train, place, monkeypatch):
     assert outcome.code == 1
     assert "No space left on device" in outcome.err
     assert "dacl train --resume" in outcome.err
+    assert "--overwrite" not in outcome.err
     assert "Traceback" not in outcome.err
     assert not list((place / "run").glob("*.partial"))
     assert checkpoint.load(place / "run" / "latest.pt")["step"] == 3

@@ -8,6 +8,7 @@ import torch
 from refused import assert_refused
 
 from dacl.training import checkpoint, loop
+from dacl.training.folder import sole_writer
 
 SHORT = ["--steps", 5, "--method", "cps"]
 
@@ -40,6 +41,16 @@ def test_sigterm_saves_and_resume_goes_on(stopped, run_dacl, place, finished):
     outcome = run_dacl("train", "--resume", "run")
     assert outcome.code == 0, outcome.err
     assert "going on from step 2" in outcome.err
+    tiny.assert_same_run(finished, place / "run")
+
+
+def test_one_process_at_a_time_goes_on_with_a_run(stopped, run_dacl, place, finished):
+    before = (place / "run" / "metrics.jsonl").read_bytes()
+    with sole_writer(place / "run"):
+        outcome = run_dacl("train", "--resume", "run")
+    assert_refused(outcome, "another process is training run", "wait for it")
+    assert (place / "run" / "metrics.jsonl").read_bytes() == before
+    assert run_dacl("train", "--resume", "run").code == 0
     tiny.assert_same_run(finished, place / "run")
 
 

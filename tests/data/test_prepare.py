@@ -193,6 +193,23 @@ def test_all_findings_at_once_and_nothing_written(raw_acdc, raw, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_one_preparation_at_a_time(raw, tmp_path):
+    """Two would write each other's cases, and a file that changes while HDF5 reads it can hold it for ever."""
+    out = tmp_path / "out"
+    seen = []
+
+    def second(stage, done, _total):
+        if not seen:
+            seen.append((stage, done))
+            with pytest.raises(DaclError, match="another process is preparing"):
+                run(raw, out, rule="zscore")
+
+    first = run(raw, out, progress=second)
+    assert seen
+    assert PreparedDataset.open(out).fingerprint == first.fingerprint
+    assert run(raw, out, rule="zscore").fingerprint != first.fingerprint
+
+
 def test_bad_cases_are_left_out_where_asked(raw, tmp_path):
     gt(raw, "patient001").write_bytes(b"")
     (raw / "training/patient003/Info.cfg").unlink()

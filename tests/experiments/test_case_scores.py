@@ -57,11 +57,25 @@ def test_a_class_that_a_volume_does_not_list_is_undefined_there(tmp_path):
         (LINES, {"metric": "jc"}, "no column 'jc'"),
         (LINES, {"network": "mean"}, "nothing of network 'mean'"),
         ((*LINES, LINES[0]), {}, "p1_ED RV, network a twice"),
+        (LINES[:-1], {"volumes": 3}, "5 lines of 2 classes, where 3 volumes were judged"),
+        (LINES[:-2], {"volumes": 3}, "4 lines of 2 classes, where 3 volumes were judged"),
+        ((*LINES[:-1], "p1_ES,p1,LV,a,0.5"), {}, "line 8 is not whole"),
+        ((*LINES[:-1], "p1_ES,p1,LV,a,0,5,4.0"), {}, "line 8 is not whole"),
+        ((*LINES[:-1], "p1_ES,p1,LV,a,half,4.0"), {}, "'half' is no number"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, lines, options, said):
     with pytest.raises(DaclError, match=said):
         read_scores(write(tmp_path / "cases.csv", *lines), **options)
+
+
+def test_marks_and_line_ends_of_a_spreadsheet_change_nothing(tmp_path):
+    path = write(tmp_path / "cases.csv", *LINES)
+    plain = read_scores(path, volumes=3)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    marked = read_scores(path, volumes=3)
+    assert (marked.cases, marked.classes) == (plain.cases, plain.classes)
+    np.testing.assert_array_equal(marked.values_VC, plain.values_VC)
 
 
 def test_a_missing_file_says_what_to_run(tmp_path):

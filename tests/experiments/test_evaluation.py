@@ -16,6 +16,7 @@ from dacl.experiments import case_figure, evaluation, judged
 from dacl.experiments.evaluation import Evaluation, Request, evaluate
 from dacl.metrics.conventions import METRICS
 from dacl.metrics.overlap import dice_per_class
+from dacl.training import checkpoint
 
 TEST_CASES = ["p4_frame01", "p4_frame02", "p5_frame01", "p5_frame02"]
 
@@ -135,6 +136,27 @@ def test_median_and_worst_case_are_by_mean_dice_of_the_shown_network(run: Path) 
 )
 def test_what_differs_lands_in_a_folder_of_its_own(run: Path, changes: dict, folder: str) -> None:
     assert quick(run, **changes).out == run / "evaluation" / folder
+
+
+@pytest.mark.usefixtures("masks")
+@pytest.mark.parametrize("change", ["step", "network", "summary"])
+def test_masks_of_other_weights_do_not_stay_beside_the_new_numbers(run: Path, change: str) -> None:
+    found = quick(run, predictions=True, pictures=True)
+    mine = found.out / "predictions" / "mine.txt"
+    mine.write_text("a note")
+    drawn = [file for file in found.files if file.suffix in (".gz", ".png")]
+    assert len(drawn) == len(TEST_CASES) + 2
+    quick(run)  # the same weights: what was drawn of them stays
+    assert all(file.exists() for file in drawn)
+
+    if change == "step":
+        state = checkpoint.load(run / "best.pt")
+        checkpoint.save(run / "best.pt", {**state, "step": state["step"] + 1})
+    if change == "summary":
+        (found.out / "summary.json").write_text("[]")
+    quick(run, network="b" if change == "network" else "a")
+    assert not any(file.exists() for file in drawn)
+    assert mine.exists()
 
 
 @pytest.mark.usefixtures("masks")

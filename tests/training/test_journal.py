@@ -85,6 +85,19 @@ def test_a_line_that_a_kill_cut_short(journal, kept):
     assert [r["step"] for r in journal.records()] == ([5, 9, 10] if complete else [5, 10])
 
 
+@pytest.mark.parametrize("damage", ["{", "5", "[]", '{"kind": "train"}', "\0\0\0", "\ufeff"])
+def test_a_damaged_line_in_the_middle_is_told_and_nothing_is_cut(journal, damage):
+    for step in (5, 6, 10):
+        journal.append(record(step))
+    first, _, last = journal.path.read_text().splitlines()
+    written = f"{first}\n{damage}\n{last}\n"
+    journal.path.write_text(written)
+    for use in (journal.records, lambda: journal.cut(10)):
+        with pytest.raises(DaclError, match="line 2 of 3 is no record"):
+            use()
+    assert journal.path.read_text() == written
+
+
 def test_only_what_depends_on_the_clock_stands_under_wall(data, tmp_path, no_pictures):
     for name in ("one", "two"):
         tiny.train(data, tmp_path / name, tiny.config("dacl", optim={"steps": 6}))

@@ -147,6 +147,38 @@ def test_going_on_from_best_where_there_is_no_latest_yet(data, stopped, tmp_path
     assert Trainer.resume(tmp_path / "run").step == Trainer.resume(stopped).step
 
 
+@pytest.mark.parametrize("total", [4, 6])
+def test_going_on_from_a_best_that_latest_does_not_know(data, tmp_path, total):
+    """Killed between best.pt and latest.pt of step 4, which may be the last: it is not made again."""
+    run_dir, listener = tmp_path / "run", tiny.Quiet()
+    settings = tiny.config("cps", optim={"steps": total})
+    Trainer(settings, PreparedDataset.open(data), run_dir).run(
+        listener, lambda: listener.steps[-1] == 3
+    )
+    before = (run_dir / "latest.pt").read_bytes()
+    Trainer.resume(run_dir).run(listener, lambda: listener.steps[-1] == 4)
+    best = checkpoint.load(run_dir / "best.pt")
+    assert best["step"] == 4
+    (run_dir / "latest.pt").write_bytes(before)
+
+    trainer = Trainer.resume(run_dir)
+    assert (trainer.step, trainer.best) == (4, best["best"])
+    assert trainer.run().finished
+    tiny.train(data, tmp_path / "alone", settings)
+    assert tiny.without_wall(run_dir) == tiny.without_wall(tmp_path / "alone")
+    for name in ("latest.pt", "best.pt"):
+        held, other = (checkpoint.load(run / name) for run in (run_dir, tmp_path / "alone"))
+        assert (held["step"], held["rule"]) == (other["step"], other["rule"])
+        for part in ("method", "rng", "best", "since_log"):
+            assert tiny.differences(held[part], other[part]) == []
+
+
+def test_a_best_that_cannot_be_read_does_not_keep_from_going_on(stopped, tmp_path):
+    shutil.copytree(stopped, tmp_path / "run")
+    (tmp_path / "run" / "best.pt").write_bytes(b"no checkpoint")
+    assert Trainer.resume(tmp_path / "run").step == 4
+
+
 def test_a_failure_while_building_is_not_blamed_on_the_checkpoint(stopped, monkeypatch):
     def out_of_memory(*_: object, **__: object) -> None:
         raise RuntimeError("CUDA out of memory")

@@ -123,7 +123,12 @@ def compare_sides(
             "give runs of another method or configuration too",
         )
     scores = {
-        side.label: [read_scores(r.evaluation / "cases.csv", network, metric) for r in side.runs.values()]
+        side.label: [
+            read_scores(
+                run.evaluation / "cases.csv", network, metric, volumes=run.summary.get("n_volumes")
+            )
+            for run in side.runs.values()
+        ]
         for side in sides
     }  # fmt: skip
     if all(np.isnan(run.values_VC).all() for runs in scores.values() for run in runs):

@@ -18,6 +18,7 @@ from dacl.experiments.folders import Place, find_evaluations, run_of
 from dacl.experiments.measured import read_recipe, read_summary
 from dacl.experiments.tables import NOTED, Summary, require_network
 from dacl.protocol import Protocol, differences
+from dacl.training import checkpoint
 
 MOST_SETTINGS = 4
 """A label names so many settings and counts the others."""
@@ -78,10 +79,12 @@ def read_sides(paths: Sequence[Path], place: Place, network: str) -> tuple[Side,
         network: that every run must have.
 
     Raises:
-        DaclError: a run without evaluation (the hint is what to type), without the network, or a seed twice on a side.
+        DaclError: a run without evaluation of its checkpoint (the hint is what to type), without the network, or a seed
+            twice on a side.
     """
     found = find_evaluations(paths, place)
     runs = [_read(path, evaluation) for path, evaluation in zip(paths, found, strict=True)]
+    _require_current(runs, place)
     require_network([run.summary for run in runs], network)
     groups: dict[str, dict[int, SideRun]] = {}
     for run in runs:
@@ -138,6 +141,23 @@ def _read(path: Path, evaluation: Path) -> SideRun:
         summary=read_summary(evaluation),
         recipe=None if run_dir is None else read_recipe(run_dir),
     )
+
+
+def _require_current(runs: Sequence[SideRun], place: Place) -> None:
+    """Refuse runs that were trained on since they were evaluated; an evaluation named itself is what is meant."""
+    stale = []
+    for run in runs:
+        made = run.summary["provenance"]
+        held = None if run.run_dir is None else run.run_dir / str(made.get("checkpoint"))
+        if run.evaluation == run.path or held is None or not held.is_file():
+            continue
+        step, judged = checkpoint.load(held, mapped=True).get("step"), made.get("checkpoint_step")
+        if step != judged:
+            text = f"{run.evaluation} judged step {judged}, {held} is of step {step} now"
+            stale.append((text, place.command(run.path)))
+    if stale:
+        texts, commands = zip(*stale, strict=True)
+        raise DaclError("; ".join(texts), " && ".join(dict.fromkeys(commands)))
 
 
 def _key(run: SideRun) -> str:

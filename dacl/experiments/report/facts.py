@@ -1,6 +1,5 @@
 """What a report says of one run: what it was, what it cost, how it scored."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from dacl.analysis.report import Average, Metric
 from dacl.config import settings_of
+from dacl.experiments.case_scores import case_rows, number
 from dacl.experiments.tables import COLUMNS, Summary
 from dacl.metrics.summary import FOREGROUND
 from dacl.training.checkpoint import Trained
@@ -101,14 +101,10 @@ def _interval(bounds: Sequence[float] | None) -> tuple[float, float] | None:
 def scores_by_case(cases_csv: Path, network: str) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Case -> class -> metrics as numbers or None, and `status`."""
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
-    with cases_csv.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["network"] == network:
-                values = {m.key: float(row[m.key]) if row[m.key] else None for m in METRICS}
-                found.setdefault(row["case"], {})[row["class"]] = {
-                    **values,
-                    "status": row["status"],
-                }
+    for row in case_rows(cases_csv):
+        if row["network"] == network:
+            values = {m.key: number(cases_csv, row[m.key]) if row[m.key] else None for m in METRICS}
+            found.setdefault(row["case"], {})[row["class"]] = {**values, "status": row["status"]}
     return found
 
 

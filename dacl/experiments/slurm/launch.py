@@ -13,12 +13,12 @@ from dacl.errors import DaclError
 from dacl.experiments.cell_commands import CellLog
 from dacl.experiments.cell_progress import CellListener, Outcome
 from dacl.experiments.cells import Cell, look
-from dacl.experiments.folder_lock import alone
 from dacl.experiments.slurm.book import Book, Ticket
 from dacl.experiments.slurm.queue import Queue
 from dacl.experiments.slurm.states import ENDED
 from dacl.experiments.slurm.task import CellTask
 from dacl.experiments.slurm.watch import Pace, Watch, Watched
+from dacl.folder_lock import alone
 
 
 def launch(

@@ -21,9 +21,9 @@ from dacl.errors import DaclError
 from dacl.experiments.cell_commands import CellCommands, CellLog
 from dacl.experiments.cell_progress import where
 from dacl.experiments.cells import Cell, look
-from dacl.experiments.folder_lock import hold
 from dacl.experiments.slurm.book import FOLDER
 from dacl.experiments.slurm.child import end_with_parent, unheard
+from dacl.folder_lock import hold
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission

@@ -1,11 +1,32 @@
-"""Locks of folders: two processes that resume one run would ruin it."""
+"""Locks of folders: two processes that write into one would ruin what it holds."""
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dacl.errors import DaclError
+
+
+class NoLocks(DaclError):
+    """The system, or the file system, has no locks."""
+
+
+@contextmanager
+def kept_out(path: Path, taken: DaclError) -> Iterator[None]:
+    """Hold the lock of `path` where there are locks; what worked without them goes on to.
+
+    Args:
+        path: as for `hold`.
+        taken: as for `hold`.
+
+    Raises:
+        DaclError: `taken`.
+    """
+    with ExitStack() as held:
+        with suppress(NoLocks):
+            held.enter_context(hold(path, taken))
+        yield
 
 
 @contextmanager
@@ -26,25 +47,26 @@ def alone(out: Path) -> Iterator[int]:
 
 @contextmanager
 def hold(path: Path, taken: DaclError, patience_s: float = 0.0) -> Iterator[int]:
-    """Hold the lock of `path`, which is made.
+    """Hold the lock of `path`.
 
     Args:
-        path: a file of its own, in a folder that is there.
+        path: a file, made where it is not there and left as it is; in a folder that is there.
         taken: raised where somebody has it for longer than `patience_s`.
         patience_s: seconds.
 
     Raises:
-        DaclError: `taken`, or the file system has no locks.
+        NoLocks: as its name says.
+        DaclError: `taken`.
     """
     try:
         import fcntl
     except ImportError:  # Windows
-        raise DaclError(
+        raise NoLocks(
             "this system has no locks of files, which tables of runs need",
             "run them on Linux or macOS, or in WSL",
         ) from None
     deadline = time.monotonic() + patience_s
-    with path.open("w") as file:
+    with path.open("ab") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,7 +76,7 @@ def hold(path: Path, taken: DaclError, patience_s: float = 0.0) -> Iterator[int]
                     raise taken from None
                 time.sleep(0.5)
             except OSError as error:  # Lustre mounted without flock
-                raise DaclError(
+                raise NoLocks(
                     f"{path} cannot be locked: {error.strerror}",
                     "choose a folder on another file system with --out",
                 ) from None
