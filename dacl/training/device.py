@@ -65,8 +65,8 @@ def trains_in_bf16(config: Config, device: torch.device) -> bool:
 
     oneDNN (as of torch 2.13) leaves a part of the weight gradient of a 3x3x3 convolution unwritten, or writes past its
     end, where the map is two voxels deep, as a patch of depth 16 or 32 is in one of the V-Net's stages; and where it is
-    shallow and wide, as one of 48x384x384 is. Maps as wide as WIDE are right if they are not two voxels deep, and so are
-    maps as deep as DEEP up to 48 wide.
+    shallow and wide, as one of 48x384x384 is. Maps as wide as WIDE are right if they are not two voxels deep, and maps
+    as deep as DEEP up to 48 wide.
 
     Raises:
         DaclError: bfloat16 was asked for in such a case.
