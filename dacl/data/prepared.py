@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -226,15 +226,15 @@ class PreparedDataset:
             return self.split.chosen(cases, masked)
         if order != "split":
             return self.split.drawn(n, order, masked)
+        usable = [patient for patient in self.split.train if patient in masked]
+        if n not in self.split.labeled_sets and n > len(usable):
+            message = f"{n} labeled patients asked for, {len(usable)} train patients have a mask"
+            raise DaclError(message, _fewer(self.split.train, usable))
         chosen = self.split.labeled(n)
         without = [patient for patient in chosen if patient not in masked]
         if without:
-            usable = self.split.train.index(without[0])
             message = f"{n} labeled patients asked for, without a mask: {', '.join(without)}"
-            hint = (
-                f"choose --labeled from 1 to {usable}" if usable else "add masks and prepare again"
-            )
-            raise DaclError(message, hint)
+            raise DaclError(message, _fewer(self.split.train, usable))
         return chosen
 
     def read_image(self, case_id: str) -> np.ndarray:
@@ -301,4 +301,16 @@ def _info(case_id: str, entry: Mapping[str, Any]) -> CaseInfo:
         class_voxels=tuple(entry["class_voxels"]),
         phase=entry["phase"],
         source=entry.get("source"),
+    )
+
+
+def _fewer(train: Sequence[str], usable: Sequence[str]) -> str:
+    """Which patients can be labeled, where those asked for cannot: all with a mask may not be the first of train."""
+    if not usable:
+        return "add masks and prepare again"
+    if tuple(train[: len(usable)]) == tuple(usable):
+        return f"choose --labeled from 1 to {len(usable)}"
+    return (
+        f"{len(usable)} train patients have a mask: --labeled-order random:0 draws among them, "
+        "--labeled-cases A,B,... names some"
     )

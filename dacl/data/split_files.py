@@ -45,6 +45,7 @@ class SplitFile:
         content = self._content()
         folds = isinstance(content, list)
         parts = content[self._fold(len(content))] if folds else content
+        self._check_parts(parts)
         names = {part: self._listed(parts, part) for part in _PARTS}
         sets = self._sets(parts)
         patients = set(patient_of.values())
@@ -74,7 +75,7 @@ class SplitFile:
 
     def _content(self) -> Any:
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = self.path.read_text(encoding="utf-8-sig")  # Windows puts a mark before it
             content = json.loads(text) if self.path.suffix == ".json" else _from_lines(text)
         except (OSError, ValueError) as error:
             hint = (
@@ -97,6 +98,17 @@ class SplitFile:
             message = f"{self.path} has {n_folds} folds, {asked}"
             raise DaclError(message, f"choose --fold from 0 to {n_folds - 1}")
         return self.fold
+
+    def _check_parts(self, parts: Mapping[str, Any]) -> None:
+        """Refuse lists of names under another key, such as `validation`: they would be in no part, in silence."""
+        listed = [key for key, names in parts.items() if isinstance(names, list) and names]
+        others = [key for key in listed if key not in (*_PARTS, "missing")]
+        if others or not parts.get("train"):
+            keys = ", ".join(map(repr, others)) or "no train"
+            raise DaclError(
+                f"{self.path} has {keys}: the parts of a split are called train, val and test",
+                'write {"train": [...], "val": [...], "test": [...]}; val and test may be left out',
+            )
 
     def _listed(self, parts: Mapping[str, Any], part: str) -> list[str]:
         names = parts.get(part, [])
@@ -124,10 +136,10 @@ class SplitFile:
 def _from_lines(text: str) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {part: [] for part in _PARTS}
     for line in text.splitlines():
-        words = line.partition("#")[0].split()
+        words = line.partition("#")[0].split(maxsplit=1)  # a name may hold spaces
         if not words:
             continue
         if len(words) != 2 or words[0] not in parts:
             raise ValueError(f"line {line!r} is not `train CASE`, `val CASE` or `test CASE`")
-        parts[words[0]].append(words[1])
+        parts[words[0]].append(words[1].rstrip())
     return parts

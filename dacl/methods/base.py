@@ -123,7 +123,8 @@ class Method(nn.Module):
     ) -> dict[str, NetworkOutput]:
         """Every network, or those named, on every image; everything after it runs in fp32 outside autocast."""
         images = images.contiguous(memory_format=_CHANNELS_LAST[images.ndim - 2])
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+        bf16 = self.bf16 and not (self.training and _empty_on_cpu(images))
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=bf16):
             encoded = None
             if self.config.network.shared_encoder:
                 first = self.networks[self.network_names[0]]
@@ -228,3 +229,15 @@ class Method(nn.Module):
     def embed(self, images: Float[Tensor, "B C *S"], network: str = "a") -> Float[Tensor, "B F *s"]:
         """The stride-2 decoder map of one network: what the contrast reads, fp32."""
         return self.forward_networks(images, (network,))[network].features.float()
+
+
+def _empty_on_cpu(images: Float[Tensor, "B C *S"]) -> bool:
+    """Whether a batch on the CPU holds nothing but 0, as a patch of air or of the padding around a head does.
+
+    Every map is constant then, each batch norm multiplies the rounding of its gradient by 1 / sqrt(eps) = 316, and in
+    bfloat16 what reaches the first stages of a V-Net is infinite. In fp32 it is not. Of no compiled step is it asked,
+    nor on other devices, whose steps may be captured: a look at a value would end either.
+    """
+    if images.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return not images.any()

@@ -10,6 +10,8 @@ from dacl.errors import DaclError
 from dacl.networks.vnet import VNet
 
 PRECISIONS = ("auto", "fp32", "bf16")
+DEEP, WIDE = 6, 20
+"""Voxels of a map along z, and in plane, from and up to which oneDNN's bfloat16 gradients are right; measured."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -61,19 +63,24 @@ def use_bf16(precision: str, device: torch.device) -> bool:
 def trains_in_bf16(config: Config, device: torch.device) -> bool:
     """As `use_bf16`, for training: never where the CPU's bfloat16 gradients are wrong.
 
-    oneDNN (as of torch 2.13) leaves a part of the weight gradient of a 3x3x3 convolution unwritten where the map is two
-    voxels deep, as a patch of depth 16 or 32 is in one of the V-Net's stages.
+    oneDNN (as of torch 2.13) leaves a part of the weight gradient of a 3x3x3 convolution unwritten, or writes past its
+    end, where the map is two voxels deep, as a patch of depth 16 or 32 is in one of the V-Net's stages; and where it is
+    shallow and wide, as one of 48x384x384 is. Maps as wide as WIDE are right if they are not two voxels deep, and maps
+    as deep as DEEP up to 48 wide.
 
     Raises:
         DaclError: bfloat16 was asked for in such a case.
     """
-    depths = [config.image.patch_depth // 2**stage for stage in range(VNet.stages)]
-    wrong = device.type == "cpu" and config.image.dims == 3 and 2 in depths
+    image = config.image
+    maps = [(image.patch_depth >> stage, image.patch_size >> stage) for stage in range(VNet.stages)]
+    faulty = any(depth == 2 or (depth < DEEP and width > WIDE) for depth, width in maps)
+    wrong = device.type == "cpu" and image.dims == 3 and faulty
     if wrong and config.precision == "bf16":
+        widest = WIDE << (VNet.stages - 1)
         raise DaclError(
-            f"bfloat16 training on the CPU with image.patch_depth = {config.image.patch_depth} has wrong gradients "
-            "(a fault of oneDNN)",
-            "choose --precision fp32, or an image.patch_depth of 48 or more",
+            f"bfloat16 training on the CPU with image.patch_depth = {image.patch_depth} and image.patch_size = "
+            f"{image.patch_size} has wrong gradients (a fault of oneDNN)",
+            f"choose --precision fp32, or an image.patch_depth of 48 or more and a --patch-size of {widest} or less",
         )
     return use_bf16(config.precision, device) and not wrong
 

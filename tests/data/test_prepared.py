@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ from dacl.data.case import Case
 from dacl.data.prepare import prepare
 from dacl.data.prepared import PreparedDataset, case_path, holds, write_case
 from dacl.data.readers.acdc import Acdc
+from dacl.data.splits import Split
 from dacl.errors import DaclError
 
 
@@ -183,6 +185,30 @@ def test_labeled_needs_masks(raw_acdc, tmp_path):
     assert not dataset.info("patient003_frame01").has_label
     with pytest.raises(DaclError, match="no label"):
         dataset.read_label("patient003_frame01")
+
+
+@pytest.mark.parametrize(
+    ("train", "asked", "hint"),
+    [
+        ("MMuu", 3, "choose --labeled from 1 to 2"),
+        ("MMuu", 9, "choose --labeled from 1 to 2"),
+        ("uMMu", 1, "2 train patients have a mask: --labeled-order random:0 draws among them, "),
+        ("MuMu", 3, "2 train patients have a mask: --labeled-order random:0 draws among them, "),
+        ("uuuu", 1, "add masks and prepare again"),
+    ],
+)
+def test_who_may_be_labeled_is_said_of_patients_with_a_mask(dataset, train, asked, hint):
+    """Unlabeled patients may stand anywhere in the train part of the user's own split."""
+    names = [f"p{n}" for n in range(len(train))]
+    info = dataset.infos["patient001_frame01"]
+    infos = {
+        name: replace(info, id=name, patient=name, has_label=kind == "M")
+        for name, kind in zip(names, train, strict=True)
+    }
+    dataset = replace(dataset, infos=infos, split=Split("own", tuple(names), (), ()))
+    with pytest.raises(DaclError, match=f"{asked} labeled patients asked for") as caught:
+        dataset.labeled(asked)
+    assert caught.value.hint.startswith(hint)
 
 
 def test_other_folders_are_refused(tmp_path):

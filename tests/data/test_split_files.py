@@ -37,6 +37,21 @@ def test_lines_with_cases(tmp_path):
     assert read(tmp_path / "s.txt", text) == Split("s", ("p1",), ("p2",), ("p3",))
 
 
+def test_names_with_spaces_stand_in_lines_too(tmp_path):
+    path = tmp_path / "s.txt"
+    path.write_text("train case 1\nval  case 2 # the second\n")
+    split = SplitFile(path).read({"case 1": "case 1", "case 2": "case 2"}, {"case 1", "case 2"})
+    assert split == Split("s", ("case 1",), ("case 2",), ())
+
+
+@pytest.mark.parametrize("name", ["s.json", "s.txt"])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, name):
+    text = '{"train": ["p1"], "val": ["p2"]}' if name == "s.json" else "train p1\nval p2\n"
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    split = SplitFile(tmp_path / name).read(PATIENT_OF, MASKED)
+    assert split == Split("s", ("p1",), ("p2",), ())
+
+
 def test_nnunets_folds(tmp_path):
     folds = [
         {"train": ["p1_t1", "p2_t1"], "val": ["p3_t1"]},
@@ -59,6 +74,10 @@ def test_nnunets_folds(tmp_path):
         ({"train": ["p1"], "labeled_sets": {"1": ["q1"]}}, "does not have: q1"),
         ({"train": ["p1"], "val": ["p1_t2"]}, "p1 in train and in val"),
         ({"train": "p1"}, "train is not a list of names"),
+        ({"train": ["p1"], "validation": ["p2"]}, "s.json has 'validation': the parts of a split"),
+        ({"training": ["p1"], "val": ["p2"]}, "s.json has 'training': the parts of a split"),
+        ([{"val": ["p2"]}], "has 1 folds, none is chosen"),
+        ({"val": ["p2"], "test": ["p3"]}, "s.json has no train: the parts of a split"),
         ({"train": ["p1"], "labeled_sets": {"2": ["p1"]}}, "the labeled set of 2 is of 1 patients"),
         (
             {"train": ["p1"], "labeled_sets": {"2": ["p1_t1", "p1_t2"]}},
@@ -75,7 +94,7 @@ def test_what_cannot_be_is_said(tmp_path, content, said):
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["train p1 p2", "tarin p1", "train"])
+@pytest.mark.parametrize("text", ["train", "tarin p1", "p1 train"])
 def test_lines_that_are_none(tmp_path, text):
     with pytest.raises(DaclError, match="cannot be read: line"):
         read(tmp_path / "s.txt", text)

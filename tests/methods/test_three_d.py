@@ -62,6 +62,20 @@ def test_a_step_reaches_every_weight_of_every_network(name):
     assert method.embed(batch().images).shape == (4, 8, 8, 16, 16)
 
 
+def test_a_patch_of_nothing_but_zeros_has_moderate_gradients_in_bf16():
+    """As of air, or around a head whose skull was taken away: a run of one patch a step meets it sooner or later."""
+    torch.manual_seed(0)
+    whole = config("supervised").model_dump(mode="json")
+    method = METHODS["supervised"](resolve("paper", whole, {"network": {"width": 16}}), 1, N)
+    method.train().bf16 = True
+    shape = (1, 64, 32, 32)
+    nothing = Batch(torch.zeros(1, *shape), torch.zeros(shape, dtype=torch.int64))
+    method.losses(nothing, 0).total.backward()
+    for name, parameter in method.networks.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() < 1e4, name  # in bf16 1e15 and more, up to infinity
+
+
 @pytest.mark.parametrize("contrast", [{}, {"unit": "class"}, {"negatives_from": "pixels"},
                                       {"reliability": "entropy"}])  # fmt: skip
 def test_the_contrast_of_volumes_has_anchors_and_feeds_the_banks(contrast):

@@ -90,10 +90,29 @@ def test_bf16_training_on_the_cpu_avoids_maps_two_voxels_deep(monkeypatch, depth
     assert device.trains_in_bf16(resolve("paper", {"image": {"patch_depth": depth}}), CPU)
     asked = config.model_copy(update={"precision": "bf16"})
     if wrong:
-        with pytest.raises(DaclError, match=f"patch_depth = {depth} has wrong gradients"):
+        with pytest.raises(DaclError, match=f"patch_depth = {depth} and .* has wrong gradients"):
             device.trains_in_bf16(asked, CPU)
     else:
         assert device.trains_in_bf16(asked, CPU)
+
+
+@pytest.mark.parametrize(
+    ("depth", "size", "wrong"),
+    [(48, 320, False), (48, 384, True), (64, 320, False), (64, 512, True), (96, 512, False)],
+)
+def test_bf16_training_on_the_cpu_avoids_maps_that_are_shallow_and_wide(
+    monkeypatch, depth, size, wrong
+):
+    """A patch of 48x384x384 is 3x24x24 at the bottom of the V-Net, and all gradients there are NaN."""
+    monkeypatch.setattr(device, "has_fast_bf16", lambda _device: True)
+    image = {"dims": 3, "patch_depth": depth, "patch_size": size, "geometry": "resample"}
+    config = resolve("small", {"image": image})
+    assert device.trains_in_bf16(config, CPU) is not wrong
+    assert device.trains_in_bf16(config, CUDA)
+    if wrong:
+        with pytest.raises(DaclError, match="has wrong gradients") as caught:
+            device.trains_in_bf16(config.model_copy(update={"precision": "bf16"}), CPU)
+        assert "48 or more and a --patch-size of 320 or less" in caught.value.hint
 
 
 @pytest.mark.skipif(not device.has_fast_bf16(CPU), reason="another CPU trains in fp32")
