@@ -1,6 +1,7 @@
 """Names of NIfTI files: their ending, and nnU-Net's suffix of a channel, `_0000`, `_0001`, ..."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 ENDINGS = (".nii.gz", ".nii")
@@ -14,9 +15,15 @@ def is_nifti(path: Path) -> bool:
 
 
 def stem_of(path: Path) -> str:
-    """The name without that ending; the whole name where it has none."""
-    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), "")
-    return path.name[: len(path.name) - len(ending)]
+    """The name without that ending, as `composed`; the whole name where it has none."""
+    name = composed(path.name)
+    ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]
+
+
+def composed(name: str) -> str:
+    """A name with each letter and its accents as one character (NFC): macOS writes them as several."""
+    return unicodedata.normalize("NFC", name)
 
 
 def without_channel(stem: str) -> str:

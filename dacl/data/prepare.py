@@ -55,8 +55,9 @@ class BadCases(DaclError):
     """Some cases cannot be prepared; ``findings`` says which and why. Nothing was written."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        cases = len({finding.case for finding in findings})
-        message = f"{len(findings)} findings in {cases} cases, nothing was written"
+        n, cases = len(findings), len({finding.case for finding in findings})
+        counted = f"{n} finding{'s' * (n != 1)} in {cases} case{'s' * (cases != 1)}"
+        message = f"{counted}, nothing was written"
         hint = "mend them as the table says"
         if all(finding.case != WHOLE_DATASET for finding in findings):
             hint += ", or leave those cases out with --skip-bad"
@@ -120,6 +121,7 @@ def prepare(
                 written += _put_in_place(root, case_id)
                 progress("write", done, len(good))
             _remove_checked(root)
+            withdraw(root)  # of two new files neither stands beside the other's old one
             write_json(root / "splits.json", {**asdict(chosen), "hash": chosen.hash})
             write_json(root / "dataset.json", dataset)
     return report_of(

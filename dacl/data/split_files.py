@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dacl.data.nifti_names import composed
 from dacl.data.splits import Split
 from dacl.errors import DaclError
 
@@ -116,7 +117,7 @@ class SplitFile:
             raise DaclError(
                 f"{self.path}: {part} is not a list of names", 'write ["case1", "case2"]'
             )
-        return names
+        return list(map(composed, names))
 
     def _sets(self, parts: Mapping[str, Any]) -> dict[int, list[str]]:
         sets = parts.get("labeled_sets", {})

@@ -48,6 +48,13 @@ def test_images_with_and_without_masks(raw, tmp_path):
     assert any("1 volumes have no mask" in note for note in report.notes)
 
 
+def test_an_accent_is_the_same_however_it_is_written(raw, tmp_path):
+    (raw / "images/c1.nii.gz").rename(raw / "images/fa\u0308ll.nii.gz")  # as macOS writes it
+    (raw / "labels/c1.nii.gz").rename(raw / "labels/f\u00e4ll.nii.gz")
+    run(raw, tmp_path / "out")
+    assert PreparedDataset.open(tmp_path / "out").info("f\u00e4ll").has_label
+
+
 def test_the_command_is_complete(raw, tmp_path, monkeypatch):
     """Typed again, it writes the same dataset and looks for no values."""
     from dacl_cli.app import main
@@ -226,10 +233,10 @@ def spoil(raw, name):
 @pytest.mark.parametrize(
     ("name", "problem", "fix"),
     [
-        ("affine", "mask and image differ in geometry", "header of its image"),
+        ("affine", "mask and image differ in geometry: origin [", "header of its image"),
         ("spacing", "mask and image differ in geometry: spacing (4.0, 1.25, 1.5)", "header"),
         ("shape", "mask has shape (3, 8, 10), image (4, 8, 10)", "drawn on this image"),
-        ("inexact flip", "mask and image differ in geometry", "header of its image"),
+        ("inexact flip", "mask and image differ in geometry: origin [", "header of its image"),
         ("series", "not a 3D volume of numbers: shape (10, 8, 4, 5)", "CASE_0001.nii.gz"),
         ("RGB", "not a 3D volume of numbers: shape (10, 8, 4), type RGB", "one number per voxel"),
         ("complex", "type complex64", "magnitude"),

@@ -4,6 +4,7 @@ import shutil
 import h5py
 import pytest
 
+from dacl.atomic import write_json
 from dacl.data.prepare import BadCases, prepare
 from dacl.data.prepared import PreparedDataset
 from dacl.data.readers.acdc import Acdc
@@ -89,6 +90,23 @@ def test_an_interrupted_preparation_goes_on(raw, tmp_path):
     assert run(raw, out).written == 7
     run(raw, tmp_path / "whole")
     assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_two_files_of_two_preparations_never_stand_side_by_side(raw, tmp_path, monkeypatch):
+    """Nothing but split and rule is another: no case is put in its place again, both files are."""
+    out = tmp_path / "out"
+    run(raw, out)
+
+    def stop(path, content):
+        if path.name == "dataset.json":
+            raise Stop
+        write_json(path, content)
+
+    monkeypatch.setattr("dacl.data.prepare.write_json", stop)
+    with pytest.raises(Stop):
+        run(raw, out, split="random:1", rule="percentile")
+    with pytest.raises(DaclError, match="has no dataset"):
+        PreparedDataset.open(out)
 
 
 def aside(out):

@@ -52,6 +52,13 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, name):
     assert split == Split("s", ("p1",), ("p2",), ())
 
 
+def test_an_accent_is_the_same_however_it_is_written(tmp_path):
+    path = tmp_path / "s.txt"
+    path.write_text("train fa\u0308ll\nval p2\n", encoding="utf-8")
+    split = SplitFile(path).read({"f\u00e4ll": "f\u00e4ll", "p2": "p2"}, set())
+    assert split.train == ("f\u00e4ll",)
+
+
 def test_nnunets_folds(tmp_path):
     folds = [
         {"train": ["p1_t1", "p2_t1"], "val": ["p3_t1"]},

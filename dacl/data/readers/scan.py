@@ -88,7 +88,7 @@ def read_scan(
         fix = "write sform or qform into the header again"
         findings.append(_finding(source, source.images[0], problem, fix))
     for path, channel in zip(source.images[1:], others, strict=True):
-        if channel.shape_ZHW != first.shape_ZHW or not channel.same_place(first):
+        if channel.shape_ZHW != first.shape_ZHW or channel.unlike(first):
             problem = f"channel of another grid: {channel.text}, the first channel {first.text}"
             findings.append(
                 _finding(source, path, problem, "resample it to the grid of the first channel")
@@ -103,11 +103,8 @@ def read_scan(
         label_ZHW, problem, fix = _classes(label, label_values, n_classes)
         if label_ZHW is None:
             return None, [*findings, _finding(source, path, problem, fix)]
-        if not label.same_place(first):
-            problem = (
-                f"mask and image differ in geometry: spacing {label.volume.spacing_mm} and "
-                f"{first.volume.spacing_mm} mm (z, y, x), or the affine"
-            )
+        if differs := label.unlike(first):
+            problem = f"mask and image differ in geometry: {differs}"
             fix = "save the mask with the header of its image"
             findings.append(_finding(source, path, problem, fix))
         elif label.codes != first.codes:
@@ -153,12 +150,16 @@ class _Grid:
         """Return an array of this volume as (Z, H, W)."""
         return to_canonical(array_XYZ, self.codes).T
 
-    def same_place(self, other: "_Grid") -> bool:
-        """Whether both say the same of spacing and place; the shape is another matter."""
-        spacings = (other.spacing_mm, self.spacing_mm)
-        return np.allclose(*spacings, rtol=1e-3) and np.allclose(
-            other.affine, self.affine, atol=1e-3
-        )
+    def unlike(self, other: "_Grid") -> str:
+        """In what the two differ, of spacing and place; empty where they do not. The shape is another matter."""
+        if not np.allclose(other.spacing_mm, self.spacing_mm, rtol=1e-3):
+            return f"spacing {self.spacing_mm} and {other.spacing_mm} mm (z, y, x)"
+        if not np.allclose(other.affine[:3, :3], self.affine[:3, :3], atol=1e-3):
+            return "the affine's directions or scale"
+        if not np.allclose(other.affine, self.affine, atol=1e-3):
+            own, others = (grid.affine[:3, 3].round(3).tolist() for grid in (self, other))
+            return f"origin {own} and {others} (x, y, z)"
+        return ""
 
     @property
     def text(self) -> str:
