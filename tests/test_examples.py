@@ -2,12 +2,15 @@
 
 import importlib.util
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import clone_of_ssl4mis
 import nibabel
 import numpy as np
 import pytest
@@ -38,6 +41,7 @@ def demo():
 def test_every_example_is_run_here():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "anchor_errors.py",
+        "beside_ssl4mis.py",
         "demo.py",
         "dim_scans.py",
         "from_python.py",
@@ -268,6 +272,26 @@ def test_anchor_errors_counts_wrong_pseudo_labels_by_density(tmp_path, monkeypat
     monkeypatch.setattr(sys, "argv", ["anchor_errors.py", str(other)])
     with pytest.raises(SystemExit, match="no contrast"):
         program.main()
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_beside_ssl4mis_compares_and_trains(factor, tmp_path):
+    """A stand-in for the clone: its network is ours, or twice ours."""
+    clone_of_ssl4mis.write(tmp_path / "clone", factor)
+    data = tiny.write_dataset(tmp_path / "data")
+    options = ["--data", str(data), "--labeled", "1", "--side", "32", "--steps", "3"]
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "beside_ssl4mis.py", tmp_path / "clone", *options],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert ("difference of the outputs 0\n" in done.stdout) == (factor == 1)
+    assert [line.split()[1] for line in done.stdout.splitlines() if "validation" in line] == [
+        "1",
+        "2",
+        "3",
+    ]
 
 
 def test_dim_scans_ranks_the_volumes_by_brightness(tmp_path, monkeypatch, capsys):
