@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from dacl.errors import DaclError
 
@@ -66,7 +67,7 @@ def hold(path: Path, taken: DaclError, patience_s: float = 0.0) -> Iterator[int]
             "run them on Linux or macOS, or in WSL",
         ) from None
     deadline = time.monotonic() + patience_s
-    with path.open("ab") as file:
+    with _opened(path) as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,3 +82,13 @@ def hold(path: Path, taken: DaclError, patience_s: float = 0.0) -> Iterator[int]
                     "choose a folder on another file system with --out",
                 ) from None
         yield file.fileno()
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """To be locked: a file that may not be written is held as well as another, where the system lets it."""
+    try:
+        return path.open("ab")
+    except PermissionError:
+        if not path.is_file():
+            raise
+        return path.open("rb")

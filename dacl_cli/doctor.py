@@ -177,7 +177,7 @@ def _install(extras: str = "") -> str:
 def _repair(unusable: list[dict[str, Any]]) -> str:
     """The commands that bring what is missing, and bring anew what is there and does not import."""
     pinned = "" if _checkout() is None else "-c constraints.txt "
-    broken = [p["name"] for p in unusable if p["status"] == BROKEN]
+    broken = [f"{p['name']}=={p['version']}" for p in unusable if p["status"] == BROKEN]
     steps = []
     if len(broken) < len(unusable):
         steps += [*([f"pip install {pinned}torch"] if pinned else []), _install()]

@@ -212,8 +212,11 @@ def _remove_run(run_dir: Path) -> None:
         raise DaclError(
             f"{run_dir} is not the folder of a run; it is not overwritten", "name another --out"
         )
+    aside = run_dir.with_name(f".{run_dir.name}.overwritten")
+    shutil.rmtree(aside, ignore_errors=True)
     with sole_writer(run_dir):
-        shutil.rmtree(run_dir)
+        run_dir.rename(aside)
+    shutil.rmtree(aside)  # not while the lock is open: on NFS its file would stay
 
 
 def _run(trainer: Trainer, *, shown: bool) -> RunSummary:
@@ -224,10 +227,9 @@ def _run(trainer: Trainer, *, shown: bool) -> RunSummary:
         with stop_on_signal(STOPPING if shown else "") as should_stop, training_view(shown) as view:
             return trainer.run(view, should_stop)
     except KeyboardInterrupt:
-        if shown and (trainer.run_dir / "latest.pt").is_file():
-            console.note(
-                f"what latest.pt holds is kept: dacl train --resume {trainer.run_dir}", style=""
-            )
+        if shown and any((trainer.run_dir / name).is_file() for name in ("latest.pt", "best.pt")):
+            again = f"dacl train --resume {shlex.quote(str(trainer.run_dir))}"
+            console.note(f"what the last checkpoint holds is kept: {again}", style="")
         raise
 
 

@@ -30,8 +30,11 @@ from dacl.metrics.conventions import Convention, convention_named, score_volume
 from dacl.metrics.overlap import dice_per_class
 from dacl.metrics.summary import Row
 from dacl.table import Table
-from dacl.training.checkpoint import Trained
 from dacl.training.device import device_name, precision_name
+
+OVERLAY = "overlay_{}.png"
+SHOWN = ("median", "worst")
+"""Keys of a summary's `shown_cases`, each of which has an overlay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,7 @@ def evaluate(
     name = evaluation_name(request.split, trained.path.stem, request.post, request.convention)
     out = request.out or trained.path.parent / "evaluation" / name
     out.mkdir(parents=True, exist_ok=True)
-    _withdraw(out, trained, request)
+    _withdraw(out, judged, request)
 
     no_nifti = why_no_nifti() if request.predictions else None
     rows: list[Row] = []
@@ -125,7 +128,7 @@ def evaluate(
     no_pictures = why_no_pictures() if request.pictures or request.figure else None
     if request.pictures and no_pictures is None:
         for which, shown in summary["shown_cases"].items():
-            files.append(out / f"overlay_{which}.png")
+            files.append(out / OVERLAY.format(which))
             _draw(judged, request, files[-1], which, shown)
     no_figure = None
     if request.figure and no_pictures is None:
@@ -143,32 +146,42 @@ def evaluate(
     return Evaluation(summary=summary, table=table, out=out, files=tuple(files), skipped=skipped)
 
 
-def _withdraw(out: Path, trained: Trained, request: Request) -> None:
+def _withdraw(out: Path, judged: Judged, request: Request) -> None:
     """Remove the summary of an earlier evaluation, which must not vouch for files that this one is replacing.
 
-    Masks and pictures that it made of other weights, or of another network, go with it: this evaluation may make none.
+    Masks and pictures that it made of other weights, cases or another network go first: this evaluation may make none.
+    In a folder that the user named, only where a summary says that they are an evaluation's.
     """
     path = out / "summary.json"
-    if not path.is_file():
-        return
-    wanted = {
-        "checkpoint": trained.path.name,
-        "checkpoint_step": trained.step,
-        "config_hash": config_hash(trained.config),
-        "seed": trained.config.seed,
-    }
+    earlier = _earlier(path)
+    if earlier is not None or request.out is None:
+        trained, dataset = judged.trained, judged.dataset
+        wanted = {
+            "checkpoint": trained.path.name,
+            "checkpoint_step": trained.step,
+            "config_hash": config_hash(trained.config),
+            "seed": trained.config.seed,
+            "dataset_fingerprint": dataset.fingerprint,
+            "evaluated_on": request.split,
+            "post_processing": request.post,
+            "shown_network": request.network,
+        }
+        if earlier is None or not wanted.items() <= earlier.items():
+            masks = [out / "predictions" / f"{case}.nii.gz" for case in dataset.infos]
+            pictures = [out / name for name in (*map(OVERLAY.format, SHOWN), *FIGURE_FILES)]
+            for file in [*masks, *pictures]:
+                file.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def _earlier(path: Path) -> dict[str, Any] | None:
+    """What a summary says of how it was made, in one table; None where none is there, or another program's."""
     try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        same = wanted.items() <= earlier["provenance"].items()
-        same &= earlier["shown_network"] == request.network
-        same &= earlier["protocol"]["post_processing"] == request.post
-    except (ValueError, KeyError, TypeError, AttributeError):
-        same = False
-    path.unlink()
-    if not same:
-        made = [*out.glob("predictions/*.nii.gz"), *out.glob("overlay_*.png")]
-        for file in [*made, *(out / name for name in FIGURE_FILES)]:
-            file.unlink(missing_ok=True)
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        shown = {"shown_network": summary["shown_network"]}
+        return {**summary["protocol"], **summary["provenance"], **shown}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _score(

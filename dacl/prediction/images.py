@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dacl.data.nifti_names import CHANNEL, ENDINGS, is_nifti, stem_of
+from dacl.data.nifti_names import CHANNEL, ENDINGS, composed, is_nifti, stem_of
 from dacl.errors import DaclError
 
 
@@ -84,7 +84,8 @@ def _twice(name: str, one: Path, two: Path) -> DaclError:
 def _twin(file: Path, stem: str | None = None) -> tuple[Path, str, str]:
     """Folder, stem and ending of a file, or of one beside it of this stem; equal whatever the ending's capitals."""
     own = stem_of(file)
-    return file.parent, own if stem is None else stem, file.name[len(own) :].lower()
+    ending = composed(file.name)[len(own) :].lower()
+    return file.parent, own if stem is None else stem, ending
 
 
 def _files(image: Path) -> list[Path]:

@@ -75,7 +75,7 @@ class Journal:
                     break
                 raise DaclError(
                     f"{self.path} is damaged: line {number} of {len(lines)} is no record of a run",
-                    "mend or delete that line; a run needs no more of its journal than its curves",
+                    "mend or delete that line: a run needs its journal for curves and warnings alone",
                 ) from error
         return records
 

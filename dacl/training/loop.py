@@ -342,11 +342,10 @@ class Trainer:
             self.ranks,
             self.run_dir,
             tensorboard=self.config.journal.tensorboard,
-            purge_step=self.step + 1,
+            step=self.step,
         )
         self._watch = Watch(self.config, unlabeled=self.feed.unlabeled is not None)
         if self.step > 0:
-            self.journal.cut(self.step)
             self._watch.replay(self.journal.records())
 
     def _save(self, name: str) -> None:

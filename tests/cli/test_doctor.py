@@ -98,12 +98,12 @@ def test_a_package_of_the_right_version_that_does_not_import_is_broken(run_dacl,
     assert why in outcome.out
     assert "more of it" not in outcome.out
     assert "Error: required and not usable: nibabel" in outcome.err
-    assert "pip install --force-reinstall --no-deps -c constraints.txt nibabel" in outcome.err
+    assert "pip install --force-reinstall --no-deps -c constraints.txt nibabel==" in outcome.err
     assert "pip install -c constraints.txt torch" not in outcome.err
 
 
 def test_packages_that_crash_hang_or_talk_are_told_apart(made, monkeypatch):
-    monkeypatch.setattr(doctor_imports, "TIME_LIMIT_S", 5.0)
+    monkeypatch.setattr(doctor_imports, "TIME_LIMIT_S", 15.0)
     made("made_crashing", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     made("made_leaving", "import os\nos._exit(3)")
     made("made_hanging", "import time\ntime.sleep(60)")
@@ -111,7 +111,7 @@ def test_packages_that_crash_hang_or_talk_are_told_apart(made, monkeypatch):
     made("made_ending", "raise SystemExit(0)")
     names = ["made_crashing", "json", "made_leaving", "made_talking", "made_ending", "made_hanging"]
     assert doctor_imports.import_problems([*names, "csv"]) == [
-        "ended by SIGKILL", "", "ended with exit code 3", "", "SystemExit: 0", "no answer within 5 s", "",
+        "ended by SIGKILL", "", "ended with exit code 3", "", "SystemExit: 0", "no answer within 15 s", "",
     ]  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def test_stopping_at_once_says_what_is_kept(stopped, run_dacl, monkeypatch):
     outcome = run_dacl("train", "--resume", "run")
     assert outcome.code == 130
     assert outcome.err.endswith(
-        "what latest.pt holds is kept: dacl train --resume run\nInterrupted.\n"
+        "what the last checkpoint holds is kept: dacl train --resume run\nInterrupted.\n"
     )
 
 

@@ -139,7 +139,7 @@ def test_what_differs_lands_in_a_folder_of_its_own(run: Path, changes: dict, fol
 
 
 @pytest.mark.usefixtures("masks")
-@pytest.mark.parametrize("change", ["step", "network", "summary"])
+@pytest.mark.parametrize("change", ["step", "network", "summary", "stopped"])
 def test_masks_of_other_weights_do_not_stay_beside_the_new_numbers(run: Path, change: str) -> None:
     found = quick(run, predictions=True, pictures=True)
     mine = found.out / "predictions" / "mine.txt"
@@ -154,9 +154,48 @@ def test_masks_of_other_weights_do_not_stay_beside_the_new_numbers(run: Path, ch
         checkpoint.save(run / "best.pt", {**state, "step": state["step"] + 1})
     if change == "summary":
         (found.out / "summary.json").write_text("[]")
+    if change == "stopped":
+        (found.out / "summary.json").unlink()
     quick(run, network="b" if change == "network" else "a")
     assert not any(file.exists() for file in drawn)
     assert mine.exists()
+
+
+@pytest.mark.usefixtures("masks")
+def test_other_cases_in_one_folder_do_not_stay_beside_the_new_numbers(
+    run: Path, tmp_path: Path
+) -> None:
+    found = quick(run, predictions=True, pictures=True, out=tmp_path / "out")
+    quick(run, split="val", out=tmp_path / "out")
+    drawn = [file for file in found.files if file.suffix in (".gz", ".png")]
+    assert not any(file.exists() for file in drawn)
+
+
+@pytest.mark.usefixtures("masks")
+@pytest.mark.parametrize("summary", ["", "[]", '{"mean": {}, "metric_per_case": []}'])
+def test_nothing_is_removed_from_a_folder_of_the_users(
+    run: Path, tmp_path: Path, summary: str
+) -> None:
+    """As nnU-Net writes one, with a summary of its own."""
+    files = [tmp_path / "predictions" / f"{TEST_CASES[0]}.nii.gz", tmp_path / "overlay_median.png"]
+    files += [tmp_path / "figure.png", tmp_path / "predictions" / "theirs.nii.gz"]
+    files[0].parent.mkdir()
+    for file in files:
+        file.write_bytes(b"theirs")
+    if summary:
+        (tmp_path / "summary.json").write_text(summary)
+    quick(run, out=tmp_path)
+    assert all(file.read_bytes() == b"theirs" for file in files)
+
+
+@pytest.mark.usefixtures("masks")
+def test_a_mask_of_the_users_stays_in_the_folder_of_an_evaluation(run: Path) -> None:
+    found = quick(run, predictions=True)
+    theirs = [found.out / "predictions" / "theirs.nii.gz", found.out / "overlay_theirs.png"]
+    for file in theirs:
+        file.write_bytes(b"theirs")
+    quick(run, network="b")
+    assert all(file.exists() for file in theirs)
 
 
 @pytest.mark.usefixtures("masks")

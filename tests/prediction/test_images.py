@@ -88,3 +88,11 @@ def test_endings_may_be_in_capitals(tmp_path: Path) -> None:
     a, x0, x1 = touch(tmp_path, "A.NII", "x_0000.nii.gz", "x_0001.NII.GZ")
     assert find_scans([tmp_path]) == [Scan("A", (a,)), Scan("x", (x0, x1))]
     assert find_scans([a]) == [Scan("A", (a,))]
+
+
+def test_channels_belong_together_however_an_accent_is_written(tmp_path):
+    """As macOS writes it, in two characters."""
+    files = [tmp_path / f"fa\u0308ll_000{channel}.nii.gz" for channel in (0, 1)]
+    for file in files:
+        file.touch()
+    assert find_scans([tmp_path], 2) == [Scan("f\u00e4ll", tuple(files))]

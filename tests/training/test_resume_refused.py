@@ -186,3 +186,31 @@ def test_a_failure_while_building_is_not_blamed_on_the_checkpoint(stopped, monke
     monkeypatch.setattr("dacl.training.loop.Feed", out_of_memory)
     with pytest.raises(RuntimeError, match="CUDA out of memory"):
         Trainer.resume(stopped)
+
+
+def test_a_run_whose_journal_was_mended_goes_on(stopped, tmp_path):
+    """What kept others out of its folder is let go with the error, although the error is still at hand."""
+    run_dir = tmp_path / "run"
+    shutil.copytree(stopped, run_dir)
+    path = run_dir / "metrics.jsonl"
+    whole = path.read_text()
+    path.write_text("{}\n" + whole)
+    with pytest.raises(DaclError, match=r"line 1 of .* is no record") as kept:
+        Trainer.resume(run_dir).run()
+    path.write_text(whole)
+    assert Trainer.resume(run_dir).run().finished
+    assert kept.value.hint
+
+
+def test_a_run_whose_record_may_not_be_written_goes_on(stopped, tmp_path, monkeypatch):
+    run_dir = tmp_path / "run"
+    shutil.copytree(stopped, run_dir)
+    opened = Path.open
+
+    def refused(path, mode="r", **options):
+        if path.name == "run.json" and "a" in mode:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, mode, **options)
+
+    monkeypatch.setattr(Path, "open", refused)
+    assert Trainer.resume(run_dir).run().finished

@@ -151,7 +151,11 @@ def _require_current(runs: Sequence[SideRun], place: Place) -> None:
         held = None if run.run_dir is None else run.run_dir / str(made.get("checkpoint"))
         if run.evaluation == run.path or held is None or not held.is_file():
             continue
-        step, judged = checkpoint.load(held, mapped=True).get("step"), made.get("checkpoint_step")
+        try:
+            step = checkpoint.load(held, mapped=True).get("step")
+        except DaclError:  # damaged, or not here in full: the tables are
+            continue
+        judged = made.get("checkpoint_step")
         if step != judged:
             text = f"{run.evaluation} judged step {judged}, {held} is of step {step} now"
             stale.append((text, place.command(run.path)))
