@@ -197,7 +197,6 @@ def assert_same_run(first: Path, second: Path) -> None:
     from dacl.training import checkpoint
 
     for name in ("latest.pt", "best.pt"):
-        assert differences(checkpoint.load(first / name), checkpoint.load(second / name)) == [], (
-            name
-        )
+        found = differences(checkpoint.load(first / name), checkpoint.load(second / name))
+        assert found == [], f"{name}: {found}"
     assert without_wall(first) == without_wall(second)
