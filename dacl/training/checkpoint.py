@@ -110,9 +110,8 @@ def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:
             f"no checkpoint {path}", "give a run folder or a .pt file that `dacl train` wrote"
         )
     try:
-        mapped = mapped and zipfile.is_zipfile(
-            path
-        )  # what is none is refused below, in the same words
+        # what is no zip file cannot be mapped: it is refused in the same words as ever
+        mapped = mapped and zipfile.is_zipfile(path)
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise DaclError(
