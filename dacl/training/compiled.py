@@ -10,7 +10,7 @@ from dacl.methods.base import Batch, Method, Moment, Terms
 from dacl.ranks import Ranks
 
 LONG = 15_000
-"""Steps that save what the compiler takes: on an H200, at the paper's size, 6 to 10 ms each, and it takes 75 to 100 s."""
+"""Steps that save what the compiler takes: on an H200, at the paper's size, 6 to 10 ms each of 75 to 100 s in all."""
 
 
 def has_fixed_shapes(config: Config) -> bool:
