@@ -107,17 +107,12 @@ def train(
             "--set cuda_graph=...",
             "leave the other options away, or start a new run with them",
         )
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-
-    from dacl.training.device import keep_freed_memory
+    from dacl.training.device import cpu_threads, keep_freed_memory
     from dacl.training.distributed import SaidByFirst, joined
     from dacl.training.loop import Finished, Trainer
 
     try:
-        with joined() as ranks:
+        with cpu_threads(threads), joined() as ranks:
             if resume is None:
                 resolved = recipe.configuration(given, preset, config, set_)
                 trainer = _fresh(resolved, data, out, overwrite, ranks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,16 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A test that left PyTorch on several threads would change the bits of whatever runs after it."""
+    yield
+    torch = sys.modules.get("torch")  # most tests of the command line get by without it
+    if torch is not None and (left := torch.get_num_threads()) != 1:
+        torch.set_num_threads(1)  # the next test is not to blame
+        pytest.fail(f"this test left PyTorch on {left} threads")
 
 
 @pytest.fixture

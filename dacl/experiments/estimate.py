@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from dacl.callbacks import OnProgress
 from dacl.config import config_hash
 from dacl.data.prepared import PreparedDataset
 from dacl.experiments.cells import Cell, Status
+from dacl.training.device import cpu_threads
 from dacl.training.loop import Trainer
 
 
@@ -32,15 +31,12 @@ def estimate_seconds(
         for cell, status in found
     }
     recipes = {config_hash(cell.config): cell for cell, _ in found if left[cell.name]}
-    before, seconds = torch.get_num_threads(), {}
-    torch.set_num_threads(threads)
-    try:
+    seconds = {}
+    with cpu_threads(threads):
         for done, (recipe, cell) in enumerate(recipes.items()):
             report(done, len(recipes), cell.name)
             plan = Trainer(cell.config, dataset, cell.run_dir).plan()
             seconds[recipe] = plan.estimated_seconds
-    finally:
-        torch.set_num_threads(before)
     report(len(recipes), len(recipes), "")
     return {
         cell.name: left[cell.name] * seconds.get(config_hash(cell.config), 0.0) for cell, _ in found

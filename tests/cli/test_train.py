@@ -43,6 +43,12 @@ def test_what_a_run_prints(train, place):
     assert checkpoint.load(place / run_dir / "latest.pt")["step"] == 5
 
 
+def test_threads_are_those_of_the_run(train, place):
+    assert train(*SHORT, "--threads", 2, "--out", "two").code == 0
+    assert checkpoint.load(place / "two/latest.pt")["machine"]["threads"] == 2
+    assert torch.get_num_threads() == 1
+
+
 def test_a_warning_is_a_line_of_its_own(train):
     never = ["contrast.scales=[2, 4000]", "contrast.bank_size=5000"]  # which will not fill
     settings = [part for value in [*never, "journal.log_every=1"] for part in ("--set", value)]

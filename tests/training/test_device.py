@@ -156,3 +156,14 @@ def test_freed_memory_is_kept():
             pytest.skip("another C library")
         faults[what] = int(done.stdout)
     assert faults["keep"] < faults["give back"] / 5
+
+
+@pytest.mark.parametrize(("count", "inside"), [(3, 3), (None, 1)])
+def test_threads_are_as_before_even_after_an_error(count, inside):
+    def fails() -> None:
+        assert torch.get_num_threads() == inside
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), device.cpu_threads(count):
+        fails()
+    assert torch.get_num_threads() == 1
