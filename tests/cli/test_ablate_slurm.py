@@ -16,7 +16,7 @@ from dacl.experiments.slurm import launch as slurm_launch
 from dacl.experiments.slurm import queue as slurm_queue
 from dacl.training.journal import Journal
 
-ONE = ["--rows", "I", "--seeds", "0", "--out", "out", "--launcher", "slurm"]
+ONE = ["--rows", "I", "--seeds", "0", "--threads", "1", "--out", "out", "--launcher", "slurm"]
 
 
 @pytest.fixture(scope="session")

@@ -103,16 +103,19 @@ def test_a_package_of_the_right_version_that_does_not_import_is_broken(run_dacl,
 
 
 def test_packages_that_crash_hang_or_talk_are_told_apart(made, monkeypatch):
-    monkeypatch.setattr(doctor_imports, "TIME_LIMIT_S", 15.0)
+    monkeypatch.setattr(doctor_imports, "TIME_LIMIT_S", 60.0)
     made("made_crashing", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     made("made_leaving", "import os\nos._exit(3)")
-    made("made_hanging", "import time\ntime.sleep(60)")
     made("made_talking", "print('hello')")
     made("made_ending", "raise SystemExit(0)")
-    names = ["made_crashing", "json", "made_leaving", "made_talking", "made_ending", "made_hanging"]
+    names = ["made_crashing", "json", "made_leaving", "made_talking", "made_ending"]
     assert doctor_imports.import_problems([*names, "csv"]) == [
-        "ended by SIGKILL", "", "ended with exit code 3", "", "SystemExit: 0", "no answer within 15 s", "",
+        "ended by SIGKILL", "", "ended with exit code 3", "", "SystemExit: 0", "",
     ]  # fmt: skip
+
+    monkeypatch.setattr(doctor_imports, "TIME_LIMIT_S", 4.0)
+    made("made_hanging", "import time\ntime.sleep(60)")
+    assert doctor_imports.import_problems(["made_hanging", "csv"]) == ["no answer within 4 s", ""]
 
 
 def test_a_torch_that_crashes_does_not_take_doctor_with_it(made):

@@ -44,7 +44,7 @@ def test_what_a_run_prints(train, place):
 
 
 def test_threads_are_those_of_the_run(train, place):
-    assert train(*SHORT, "--threads", 2, "--out", "two").code == 0
+    assert train("--steps", 1, "--method", "supervised", "--threads", 2, "--out", "two").code == 0
     assert checkpoint.load(place / "two/latest.pt")["machine"]["threads"] == 2
     assert torch.get_num_threads() == 1
 
