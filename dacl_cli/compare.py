@@ -9,6 +9,7 @@ import typer
 
 from dacl.errors import DaclError
 from dacl_cli import console, options
+from dacl_cli.datasets import names_in
 from dacl_cli.options import WRITTEN
 from dacl_cli.outputs import writable
 
@@ -127,7 +128,7 @@ def compare(
     if figure:  # first, since it can fail: a misspelt case leaves nothing behind
         from dacl.experiments.comparison.cases import draw_cases
 
-        chosen = [case.strip() for case in cases.split(",")] if cases else None
+        chosen = names_in(cases) if cases else None
         with console.progress("drawing cases") as report:
             drawn, note = draw_cases(
                 compared, cases=chosen, out=folder, data=data, device=device, report=report

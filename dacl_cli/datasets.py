@@ -1,10 +1,11 @@
-"""Which prepared dataset a command means when it is not told."""
+"""Which prepared dataset a command means when it is not told, and which of its patients and cases."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from dacl.data import ACDC_PAGE
+from dacl.data.nifti_names import composed
 from dacl.errors import DaclError
 
 DOWNLOAD = ACDC_PAGE
@@ -36,3 +37,8 @@ def choose_dataset(named: Path | None) -> Path:
             f"say which: --data {found[0]}",
         )
     return found[0]
+
+
+def names_in(text: str) -> list[str]:
+    """Names of patients or cases between commas, composed as those of a dataset are."""
+    return [composed(name.strip()) for name in text.split(",")]

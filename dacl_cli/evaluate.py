@@ -9,6 +9,7 @@ import typer
 
 from dacl.errors import DaclError
 from dacl_cli import console, options
+from dacl_cli.datasets import names_in
 from dacl_cli.options import JUDGED, WRITTEN
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def evaluate(
         )
     from dacl.experiments.evaluation import Request, evaluate
 
-    shown = None if cases is None else tuple(name.strip() for name in cases.split(","))
+    shown = None if cases is None else tuple(names_in(cases))
     request = Request(
         split=split, checkpoint=checkpoint, post=post, convention=convention, network=network,
         data=data, out=out, device=device, precision=precision,

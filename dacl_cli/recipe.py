@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dacl.errors import DaclError
+from dacl_cli.datasets import names_in
 
 if TYPE_CHECKING:
     from dacl.config import Config
@@ -123,7 +124,7 @@ def layer(
     Raises:
         DaclError: `labeled` is not the number of names in `labeled_cases`.
     """
-    names = [name.strip() for name in labeled_cases.split(",")] if labeled_cases else None
+    names = names_in(labeled_cases) if labeled_cases else None
     if names and labeled not in (None, len(names)):
         raise DaclError(
             f"--labeled {labeled}, but --labeled-cases names {len(names)}", "leave --labeled away"

@@ -54,6 +54,19 @@ def case_rows(cases_csv: Path) -> Iterator[dict[str, str]]:
             yield row
 
 
+def rows_of(network: str, cases_csv: Path, *columns: str) -> Iterator[dict[str, str]]:
+    """Its `case_rows` of one network.
+
+    Raises:
+        DaclError: as `case_rows`, or one of these columns is not there.
+    """
+    for row in case_rows(cases_csv):
+        if absent := {"network", *columns} - row.keys():
+            raise damaged(cases_csv, f"it has no column {min(absent)!r}")
+        if row["network"] == network:
+            yield row
+
+
 def number(cases_csv: Path, text: str) -> float:
     """A value of cases.csv; NaN for an empty cell.
 
@@ -88,11 +101,7 @@ def read_scores(
     patient_of: dict[str, str] = {}
     classes: dict[str, None] = {}
     cells: dict[tuple[str, str], float] = {}
-    for row in case_rows(cases_csv):
-        if absent := {"case", "patient", "class", "network", metric} - row.keys():
-            raise damaged(cases_csv, f"it has no column {min(absent)!r}")
-        if row["network"] != network:
-            continue
+    for row in rows_of(network, cases_csv, "case", "patient", "class", metric):
         cell = row["case"], row["class"]
         if cell in cells:
             raise damaged(cases_csv, f"it holds {' '.join(cell)}, network {network} twice")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from dacl.config_text import to_toml
 from dacl.errors import DaclError
 from dacl.folder_lock import kept_out
 from dacl.training import checkpoint
+from dacl.training.journal import Journal
 
 
 @contextmanager
@@ -31,6 +32,21 @@ def sole_writer(run_dir: Path) -> Iterator[None]:
     )
     with kept_out(record, taken):
         yield
+
+
+@contextmanager
+def sole_journal(run_dir: Path, *, tensorboard: bool, step: int) -> Iterator[Journal]:
+    """The journal of a run that goes on from `step`, cut back to there; others are kept out until it is closed.
+
+    Raises:
+        DaclError: another process trains this run, the journal is damaged, or TensorBoard was asked for and is not
+            installed.
+    """
+    with sole_writer(run_dir):
+        if step > 0:
+            Journal(run_dir).cut(step)
+        with closing(Journal(run_dir, tensorboard=tensorboard, purge_step=step + 1)) as journal:
+            yield journal
 
 
 def begin_folder(

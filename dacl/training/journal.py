@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,22 +22,13 @@ class Journal:
         run_dir: the run's folder.
         tensorboard: write TensorBoard events beside it.
         purge_step: the first step that a resumed run writes: TensorBoard forgets what it has from there on.
-        held: what is let go when the journal is closed.
 
     Raises:
         DaclError: TensorBoard was asked for and is not installed.
     """
 
-    def __init__(
-        self,
-        run_dir: Path,
-        *,
-        tensorboard: bool = False,
-        purge_step: int = 0,
-        held: ExitStack | None = None,
-    ) -> None:
+    def __init__(self, run_dir: Path, *, tensorboard: bool = False, purge_step: int = 0) -> None:
         self.path = run_dir / "metrics.jsonl"
-        self._held = held or ExitStack()
         self.run_dir = run_dir
         self._writer = _summary_writer(run_dir, purge_step) if tensorboard else None
 
@@ -88,9 +78,8 @@ class Journal:
 
     def close(self) -> None:
         """End the TensorBoard events; the records are on disk already."""
-        with self._held:
-            if self._writer is not None:
-                self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def draw(self) -> Path | None:
         """Redraw progress.png; None without matplotlib."""

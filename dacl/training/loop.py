@@ -9,8 +9,8 @@ Several ranks walk this loop together, each on its share of the batch; the first
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,9 +33,9 @@ from dacl.training.compiled import compiled_terms, has_fixed_shapes, worth_compi
 from dacl.training.device import device_name, peak_memory_mb, precision_name, trains_in_bf16
 from dacl.training.estimate import estimated_seconds
 from dacl.training.feed import Feed
-from dacl.training.folder import begin_folder
+from dacl.training.folder import begin_folder, sole_journal
 from dacl.training.health import Watch
-from dacl.training.journal import require_tensorboard
+from dacl.training.journal import Journal, require_tensorboard
 from dacl.training.optimizer import optimizer_of, restore_optimizer
 from dacl.training.records import Record, train_record, val_record, warning_record
 from dacl.training.replay import Replayed
@@ -150,8 +150,7 @@ class Trainer:
         every, total = self.config.journal, self.config.optim.steps
         listener = silent.listener_of(self.ranks, listener)
         distributed.require_same(self.ranks, **self._facts())
-        self._open_folder()
-        with closing(self.journal):
+        with self._own_folder():
             listener.planned(self.plan())
             streams.begin(self.device, self.ranks, self.config.seed, self.step, self._rng)
             self._clock = (time.perf_counter(), self.step)
@@ -333,20 +332,24 @@ class Trainer:
             **self._data_facts,
         )
 
-    def _open_folder(self) -> None:
-        """Begin the run's folder, or cut the journal back to the checkpoint of a resumed run."""
-        if self.step == 0:
-            begin = partial(begin_folder, self.run_dir, self.config, self.meta(), self._machine())
+    @contextmanager
+    def _own_folder(self) -> Iterator[None]:
+        """Begin the run's folder, or cut its journal back to the checkpoint gone on from, and keep others out of it."""
+        with ExitStack() as held:
+            self.journal: Journal = silent.NoJournal(self.run_dir)
+
+            def begin() -> None:
+                if self.step == 0:
+                    begin_folder(self.run_dir, self.config, self.meta(), self._machine())
+                tensorboard = self.config.journal.tensorboard
+                journal = sole_journal(self.run_dir, tensorboard=tensorboard, step=self.step)
+                self.journal = held.enter_context(journal)
+
             distributed.on_first(self.ranks, begin)
-        self.journal = silent.journal_of(
-            self.ranks,
-            self.run_dir,
-            tensorboard=self.config.journal.tensorboard,
-            step=self.step,
-        )
-        self._watch = Watch(self.config, unlabeled=self.feed.unlabeled is not None)
-        if self.step > 0:
-            self._watch.replay(self.journal.records())
+            self._watch = Watch(self.config, unlabeled=self.feed.unlabeled is not None)
+            if self.step > 0:
+                self._watch.replay(self.journal.records())
+            yield
 
     def _save(self, name: str) -> None:
         self._checked_losses()  # a checkpoint is never newer than a NaN

@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 
 from dacl.config_text import read_toml
+from dacl_cli.datasets import names_in
 
 SHORT = ["--steps", 2, "--method", "cps"]
 
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+def test_names_typed_on_a_mac_are_those_of_the_dataset():
+    """There a letter and its accent may be two characters, which look the same."""
+    assert names_in("Zoe\u0301, Rene\u0301 2") == ["Zo\u00e9", "Ren\u00e9 2"]
 
 
 def test_labelled_patients_by_name_and_by_lot(train):

@@ -126,6 +126,11 @@ def test_an_error_of_one_rank_is_an_error_of_all(ranks):
     assert [rank["complaints"] for rank in ranks] == [told, told]
 
 
+def test_no_rank_waits_for_a_run_that_another_process_trains(ranks, out):
+    taken = f"another process is training {out / 'half'}"
+    assert [rank["refused"] for rank in ranks] == [taken, taken]
+
+
 def test_an_error_of_all_ranks_is_told_by_the_first(ranks):
     assert [rank["told"] for rank in ranks] == [True, False]
 

@@ -6,6 +6,7 @@ of it compute the same; in float64, so that they do to the last digits.
 
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import tiny
@@ -26,6 +27,7 @@ from dacl.training.distributed import (
     require_same,
     share_running_statistics,
 )
+from dacl.training.folder import sole_writer
 from dacl.training.loop import Trainer
 from dacl.training.validation import Validation, validate
 
@@ -170,6 +172,16 @@ def complaints(ranks: Ranks) -> dict[str, str]:
     return told
 
 
+def refused(run_dir: Path, ranks: Ranks) -> str:
+    """What a rank is told of a run that somebody else trains."""
+    with sole_writer(run_dir) if ranks.rank == 0 else nullcontext():
+        try:
+            Trainer.resume(run_dir, ranks=ranks).run(tiny.Quiet())
+        except DaclError as error:
+            return error.message
+    return ""
+
+
 def main() -> None:
     data, out = map(Path, sys.argv[1:])
     found: dict = {}
@@ -183,6 +195,7 @@ def main() -> None:
             }
             found["validation"] = validated(data, ranks)._asdict()
             trained(data, out, ranks)
+            found["refused"] = refused(out / "half", ranks)
             raise DaclError("all ranks find the same")
     except DaclError as error:
         found["told"] = not isinstance(error, SaidByFirst)

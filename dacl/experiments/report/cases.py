@@ -1,6 +1,6 @@
 """Every case of a report with the masks of every run, predicted anew: evaluations keep scores, not masks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,14 +53,14 @@ def draw_cases(subjects: Sequence[Subject], network: str, progress: OnProgress) 
     held = wanted([(s.judged.dataset.fingerprint, s.cases) for s in subjects])
     step = volumes.reduction(sum(int(np.prod(runs[0][1].shape_ZHW)) for runs in held.values()))
     several = len({fingerprint for fingerprint, _ in held}) > 1
-    tables = [scores_by_case(s.evaluation / "cases.csv", network) for s in subjects]
+    tables = [_scores(subject, network) for subject in subjects]
     found = Drawn(cases=[], scores=[[] for _ in subjects], step=step, notes=[])
     apart = [0.0] * len(subjects)
     for index, runs in enumerate(held.values()):
         info = runs[0][1]
         progress(index, len(held), info.id)
         masks = {number: subjects[number].judged.predict(info)[network] for number, _ in runs}
-        rows = {number: tables[number].get(info.id, {}) for number in masks}
+        rows = {number: tables[number][info.id] for number in masks}
         dataset = subjects[runs[0][0]].judged.dataset
         truth_ZHW = dataset.read_label(info.id)
         for number, pred_ZHW in masks.items():
@@ -82,6 +82,15 @@ def draw_cases(subjects: Sequence[Subject], network: str, progress: OnProgress) 
         if gap > SAME_DICE
     )
     return found
+
+
+def _scores(subject: Subject, network: str) -> dict[str, dict[str, Mapping[str, Any]]]:
+    return scores_by_case(
+        subject.evaluation / "cases.csv",
+        network,
+        cases=[case.id for case in subject.cases],
+        classes=subject.judged.dataset.class_names[1:],
+    )
 
 
 def _case(

@@ -1,14 +1,14 @@
 """What a report says of one run: what it was, what it cost, how it scored."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from dacl.analysis.report import Average, Metric
 from dacl.config import settings_of
-from dacl.experiments.case_scores import case_rows, number
+from dacl.experiments.case_scores import damaged, number, rows_of
 from dacl.experiments.tables import COLUMNS, Summary
 from dacl.metrics.summary import FOREGROUND
 from dacl.training.checkpoint import Trained
@@ -98,13 +98,23 @@ def _interval(bounds: Sequence[float] | None) -> tuple[float, float] | None:
     return None if bounds is None else (bounds[0], bounds[1])
 
 
-def scores_by_case(cases_csv: Path, network: str) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Case -> class -> metrics as numbers or None, and `status`."""
-    found: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for row in case_rows(cases_csv):
-        if row["network"] == network:
-            values = {m.key: number(cases_csv, row[m.key]) if row[m.key] else None for m in METRICS}
-            found.setdefault(row["case"], {})[row["class"]] = {**values, "status": row["status"]}
+def scores_by_case(
+    cases_csv: Path, network: str, cases: Iterable[str], classes: Iterable[str]
+) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Case -> class -> metrics as numbers or None, and `status`.
+
+    Raises:
+        DaclError: the file is missing or damaged, or lacks one of these cases or classes.
+    """
+    found: dict[str, dict[str, Mapping[str, Any]]] = {case: {} for case in cases}
+    keys = [m.key for m in METRICS]
+    for row in rows_of(network, cases_csv, "case", "class", "status", *keys):
+        values = {key: number(cases_csv, row[key]) if row[key] else None for key in keys}
+        found.setdefault(row["case"], {})[row["class"]] = {**values, "status": row["status"]}
+    expected = set(classes)
+    for case, rows in found.items():
+        if absent := expected - rows.keys():
+            raise damaged(cases_csv, f"it lacks {case} {min(absent)}, network {network}")
     return found
 
 

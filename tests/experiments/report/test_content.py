@@ -110,6 +110,16 @@ def test_another_checkpoint_since_is_judged_anew(runs: list[Path], masks: dict[s
     assert json.loads(summary.read_text())["provenance"]["checkpoint_step"] == 0
 
 
+def test_an_evaluation_that_lost_a_line_is_refused(runs: list[Path], masks: object) -> None:
+    gather(runs[:1], PLAIN)
+    cases = runs[0] / "evaluation" / "test-best" / "cases.csv"
+    lines = cases.read_text().splitlines(keepends=True)
+    cases.write_text("".join(line for line in lines if not line.startswith("p5_frame01,p5,Myo,a")))
+    with pytest.raises(DaclError, match="damaged: it lacks p5_frame01 Myo, network a") as caught:
+        gather(runs[:1], PLAIN)
+    assert "dacl evaluate" in caught.value.hint
+
+
 def test_masks_that_score_otherwise_are_said(
     runs: list[Path], masks: dict[str, np.ndarray]
 ) -> None:
