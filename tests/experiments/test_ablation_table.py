@@ -184,7 +184,7 @@ def test_seeds_needed_come_from_the_spread_of_the_difference():
     assert line.startswith("III to II: 505, 128, 34 (sd 4.00 from 3 seeds)")
     assert "over 1000" in line
     # every patient gains the same: nothing is left that seeds could not mend
-    assert line.endswith("; half width not below about 0.00")
+    assert line.endswith("; half width over patients, these seeds: 0.00")
     assert not any(note.startswith("III to I:") for note in found.table.notes)
     full = [made_results.row(ROWS["I"], I_SP), made_results.row(ROWS["VI"], III_SP)]
     assert any(note.startswith("VI to I: ") for note in ablation_table(full).table.notes)
@@ -196,7 +196,7 @@ def test_the_width_that_patients_leave_stands_beside_the_seeds_needed():
     low, high = found.measured[1].above.difference.ci95_over_patients
     [line] = [note for note in found.table.notes if note.startswith("II to I: ")]
     assert line.startswith("II to I: 2, 2, 2 (sd 0.00")
-    assert line.endswith(f"; half width not below about {50 * (high - low):.2f}")
+    assert line.endswith(f"; half width over patients, these seeds: {50 * (high - low):.2f}")
     assert high - low > 0.02
     [head] = [note for note in found.table.notes if note.startswith("seeds needed")]
     assert "* needs 3 seeds, 6 patients and the interval over patients and seeds too" in head

@@ -9,7 +9,7 @@ from scipy import stats
 from dacl.errors import DaclError
 from dacl.experiments import paired
 from dacl.experiments.case_scores import CaseScores, foreground_by_patient, read_scores
-from dacl.experiments.claims import why_no_claim
+from dacl.experiments.claims import few_patients_lines, normal_coverage, why_no_claim
 from dacl.experiments.paired import (
     LEAST_PATIENTS,
     LEAST_SEEDS,
@@ -294,3 +294,37 @@ def test_runs_that_share_no_cell_have_no_difference():
     found, shared = difference_of_runs([nothing], [nothing])
     assert found is None
     assert (shared.undefined, shared.contested) == (2, 0)
+
+
+def test_seeds_that_cancel_make_no_patient_better():
+    # gains -0.2, -0.5, +0.7: their mean is 1e-17 and not 0
+    first = [{"p1": 0.1}, {"p1": 0.3}, {"p1": 0.8}]
+    second = [{"p1": 0.3}, {"p1": 0.8}, {"p1": 0.1}]
+    assert paired_difference(first, second).better_patients == 0
+
+
+def test_more_seeds_narrow_the_interval_over_patients_that_answer_to_them_differently():
+    rng = np.random.default_rng(0)
+
+    def half_width(seeds):
+        gains_SP = rng.normal(0, 0.05, (seeds, 20))  # no patient gains more than another on average
+        runs = [{f"p{n}": float(gain) for n, gain in enumerate(gains_P)} for gains_P in gains_SP]
+        return paired_difference(
+            runs, [dict.fromkeys(runs[0], 0.0)] * seeds
+        ).half_width_over_patients
+
+    assert half_width(100) < 0.4 * half_width(3)
+
+
+def test_the_coverage_said_of_few_patients_is_what_the_interval_covers(monkeypatch):
+    monkeypatch.setattr("dacl.experiments.paired.RESAMPLES", 1000)
+    rng = np.random.default_rng(0)
+    covered = 0
+    for gains_P in rng.normal(0, 0.03, (1000, 6)):
+        first = {f"p{n}": float(gain) for n, gain in enumerate(gains_P)}
+        low, high = paired_difference([first], [dict.fromkeys(first, 0.0)]).ci95_over_patients
+        covered += low <= 0 <= high
+    assert covered / 1000 == pytest.approx(normal_coverage(6), abs=0.03)
+    assert normal_coverage(6) == pytest.approx(0.866, abs=1e-3)
+    assert "about 87 %" in few_patients_lines([6])[0]
+    assert few_patients_lines([20]) == []
