@@ -62,9 +62,10 @@ def interval_lines(rows: Sequence[Measured]) -> list[str]:
     alone = [name for name, n in comparisons.items() if n == 1]
     lines = [
         f"in brackets{', of several seeds' if alone else ''}: 95 % bootstrap interval of the difference, patients and "
-        f"seeds both drawn anew (crossed), frames of a patient averaged first; {SIGN}: it excludes zero, as does the "
-        f"95 % t interval over the seeds' differences, from at least {LEAST_SEEDS} seeds and {LEAST_PATIENTS} "
-        "patients. No correction for the number of comparisons"
+        f"seeds both drawn anew (crossed), frames of a patient averaged first; {SIGN}: it excludes zero, as do the "
+        f"95 % t intervals over the seeds' and over the patients' differences, from at least {LEAST_SEEDS} seeds and "
+        f"{LEAST_PATIENTS} patients, and still with what is painted of absent classes charged. No correction for the "
+        "number of comparisons"
     ]
     if alone:
         lines.append(
@@ -148,6 +149,10 @@ def why_no_claim(difference: Difference, shown: Callable[[float], str] = points)
     if not off_zero(over_seeds):
         low, high = over_seeds
         return f"the t interval over seeds includes zero, [{shown(low)}, {shown(high)}]"
+    over_patients = difference.t95_over_patients
+    if over_patients is not None and not off_zero(over_patients):
+        low, high = over_patients
+        return f"the t interval over patients includes zero, [{shown(low)}, {shown(high)}]"
     if difference.undone_by_charge:
         return "not so if what is painted of absent classes is charged"
     return None

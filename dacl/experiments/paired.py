@@ -44,6 +44,8 @@ class Difference:
     `coverage_bound`."""
     by_seed: tuple[float, ...]
     """Mean over patients, one number per pair of runs."""
+    std_over_patients: float | None
+    """Sample standard deviation over patients, seeds averaged within each; None for one patient."""
     better_patients: int
     patients: int
     charged: "Difference | None" = None
@@ -64,27 +66,34 @@ class Difference:
     @property
     def ci95_over_seeds(self) -> tuple[float, float] | None:
         """Student's t interval of `by_seed`, n - 1 degrees of freedom: these patients, other seeds; None for one."""
-        if self.std_over_seeds is None:
-            return None
-        n = len(self.by_seed)
-        half = float(stats.t.ppf(0.975, n - 1)) * self.std_over_seeds / n**0.5
-        return self.mean - half, self.mean + half
+        return _t95(self.mean, self.std_over_seeds, len(self.by_seed))
+
+    @property
+    def t95_over_patients(self) -> tuple[float, float] | None:
+        """Student's t interval of the patients' differences: these seeds, other patients; None for one patient.
+
+        Where patients are few, `ci95_over_patients` is narrower than it should be: from 6 it covers 87 % of normal
+        values, from 20 93 %.
+        """
+        return _t95(self.mean, self.std_over_patients, self.patients)
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether `ci95_over_patients_and_seeds` and `ci95_over_seeds` both lie off 0, and may be claimed to.
+        """Whether the bootstrap over patients and seeds and both t intervals lie off 0, and may be claimed to.
 
         That takes `LEAST_SEEDS` and `LEAST_PATIENTS` or more.
 
-        The bootstrap alone is too narrow for few seeds where they are the larger spread, and the t interval knows
-        nothing of other patients.
+        The bootstrap alone is too narrow for few seeds or patients, and a t interval knows nothing of the other of the
+        two spreads.
         """
-        over_seeds = self.ci95_over_seeds
+        over_seeds, over_patients = self.ci95_over_seeds, self.t95_over_patients
         return (
             over_seeds is not None
+            and over_patients is not None
             and len(self.by_seed) >= LEAST_SEEDS
             and self.patients >= LEAST_PATIENTS
             and off_zero(over_seeds)
+            and off_zero(over_patients)
             and off_zero(self.ci95_over_patients_and_seeds)
             and not self.undone_by_charge
         )
@@ -94,6 +103,14 @@ class Difference:
         """Whether it would not be claimed, or the other way round, with what is painted in absent classes charged."""
         charged = self.charged
         return charged is not None and not (charged.excludes_zero and charged.mean * self.mean > 0)
+
+
+def _t95(mean: float, std: float | None, n: int) -> tuple[float, float] | None:
+    """Student's t interval of a mean of `n` values with this sample standard deviation."""
+    if std is None:
+        return None
+    half = float(stats.t.ppf(0.975, n - 1)) * std / n**0.5
+    return mean - half, mean + half
 
 
 def off_zero(interval: tuple[float, float]) -> bool:
@@ -187,6 +204,7 @@ def _difference(
         ci95_over_patients=_ci95(gain_P[patients_RP].mean(axis=1)),
         ci95_over_patients_and_seeds=_ci95(both_RP.mean(axis=1)),
         by_seed=tuple(gain_SP.mean(axis=1).tolist()),
+        std_over_patients=float(gain_P.std(ddof=1)) if len(patients) > 1 else None,
         better_patients=int((np.round(gain_P, DECIMALS) > 0).sum()),
         patients=len(patients),
     )

@@ -70,7 +70,7 @@ def test_seeds_that_agree_in_sign_alone_are_no_claim():
         in found.table.notes
     )
     [line] = [note for note in found.table.notes if note.startswith("in brackets:")]
-    assert "*: it excludes zero, as does the 95 % t interval" in line
+    assert "*: it excludes zero, as do the 95 % t intervals" in line
     of_csv = list(csv.DictReader(io.StringIO(found.csv())))[1]
     assert float(of_csv["to_above_dice_points_ci95_over_seeds_low"]) == pytest.approx(
         -3.572, abs=1e-3

@@ -95,9 +95,9 @@ def _intervals(compared: Compared) -> Iterator[str]:
         yield "one seed: both intervals are over patients alone and say nothing about other seeds"
     if counts and counts[-1] > 1:
         yield (
-            f"{SIGN}: a claim: the interval over patients and seeds excludes zero, as does the 95 % t interval over "
-            f"the seeds' differences, from at least {LEAST_SEEDS} seeds and {LEAST_PATIENTS} patients. No correction "
-            "for the number of lines"
+            f"{SIGN}: a claim: the interval over patients and seeds excludes zero, as do the 95 % t intervals over the "
+            f"seeds' and over the patients' differences, from at least {LEAST_SEEDS} seeds and {LEAST_PATIENTS} "
+            "patients, and still with what is painted of absent classes charged. No correction for the number of lines"
         )
     few = [
         f"{100 * coverage_bound(n):.3g} % from {n} seeds" for n in counts if 1 < n < ENOUGH_SEEDS
