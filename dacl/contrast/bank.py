@@ -1,8 +1,18 @@
 """The category memory bank G_n: the last L features of every class with their densities, first in, first out."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+
+class Insertion(NamedTuple):
+    """Arguments of `ClassBank.insert`, detached: a step finds them, and the bank takes them in after it."""
+
+    units_CMD: Float[Tensor, "C M D"]
+    density_CM: Float[Tensor, "C M"]
+    valid_CM: Bool[Tensor, "C M"]
 
 
 class ClassBank(nn.Module):

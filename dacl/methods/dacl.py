@@ -7,7 +7,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from dacl.config import Config
-from dacl.contrast.bank import ClassBank
+from dacl.contrast.bank import ClassBank, Insertion
 from dacl.contrast.prototypes import at_stride, certain_classes, dropped_share, reliable_classes
 from dacl.contrast.shares import Shares
 from dacl.losses.ramps import contrast_weight
@@ -33,7 +33,7 @@ class Dacl(Cps):
             )
             self.contrast[name] = contrast
             shared = contrast.bank if config.contrast.bank == "shared" else None
-        self._insertions: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self._insertions: dict[str, Insertion] = {}
 
     @property
     def seeing_own_images(self) -> list[nn.Module]:

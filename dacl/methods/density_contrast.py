@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from dacl.config import ContrastConfig
-from dacl.contrast.bank import ClassBank
+from dacl.contrast.bank import ClassBank, Insertion
 from dacl.contrast.compactness import compactness
 from dacl.contrast.density import multiscale_density
 from dacl.contrast.draws import Draws, draw
@@ -36,8 +36,8 @@ class ContrastTerm(NamedTuple):
 
     loss: Float[Tensor, ""]
     diagnostics: dict[str, Tensor]
-    insertion: tuple[Tensor, Tensor, Tensor]
-    """Arguments of ClassBank.insert once the optimiser has stepped."""
+    insertion: Insertion
+    """What the bank takes in once the optimiser has stepped."""
 
 
 class Selection(NamedTuple):
@@ -105,16 +105,10 @@ class DensityContrast(nn.Module):
         `features` are those of this rank, `classes` and `draws` those of all: what follows from them is the same on
         every rank, the bank too.
         """
-        config, bank = self.config, self.bank
+        config = self.config
         chosen = self.select(features, classes, draws, shares)
-        units, density_CM, anchors, keys, bank_keys, enough_C = chosen
-        fixed_CMD = units.units_CMD.detach()
-        centre_CD = class_centre(
-            torch.cat(
-                [take(fixed_CMD, keys.index_CM), take(bank.features_CLD, bank_keys.index_CM)], dim=1
-            ),
-            torch.cat([keys.valid_CM, bank_keys.valid_CM], dim=1),
-        )
+        units, anchors = chosen.units, chosen.anchors
+        centre_CD = self._centre(chosen)
         anchors_CQD = take(units.units_CMD, anchors.index_CM)  # the only units a gradient reaches
         negatives = self._negatives(anchors_CQD, anchors.valid_CM, units, draws)
         cosine_CQ = (anchors_CQD * centre_CD.unsqueeze(1)).sum(dim=2)
@@ -127,25 +121,10 @@ class DensityContrast(nn.Module):
             config.positiveness,
             decoupled=config.denominator == "decoupled",
         )
-        active_C = (
-            (anchors.valid_CM.sum(dim=1) >= 2)
-            & (keys.valid_CM.any(dim=1) | bank_keys.valid_CM.any(dim=1))
-            & negatives.valid_CR.any(dim=1)
-            & enough_C
-        )
+        active_C = _active(chosen, negatives)
         loss = contrastive_loss(losses_CQ, weights_CQ, active_C, config.reduction)
-        # pixels stand in random order: the first are a random subset (of class vectors there are never so many)
-        first = (slice(None), slice(config.bank_insert))
-        health: dict[str, Tensor] = {}
-        if measure:
-            health = self._diagnostics(
-                units, density_CM, anchors, keys, cosine_CQ, log_w_CQ, active_C
-            )
-        return ContrastTerm(
-            loss,
-            health,
-            (fixed_CMD[first], density_CM[first], units.valid_CM[first]),
-        )
+        health = self._diagnostics(chosen, cosine_CQ, log_w_CQ, active_C) if measure else {}
+        return ContrastTerm(loss, health, self._insertion(chosen))
 
     def select(
         self,
@@ -233,6 +212,16 @@ class DensityContrast(nn.Module):
             return density_CM
         return chance_CM[:, : density_CM.shape[1]]
 
+    def _centre(self, chosen: Selection) -> Float[Tensor, "C D"]:
+        """Eq. 8: of the keys of the batch and of those of the bank."""
+        keys, bank_keys = chosen.keys, chosen.bank_keys
+        of_batch_CSD = take(chosen.units.units_CMD.detach(), keys.index_CM)
+        of_bank_CSD = take(self.bank.features_CLD, bank_keys.index_CM)
+        return class_centre(
+            torch.cat([of_batch_CSD, of_bank_CSD], dim=1),
+            torch.cat([keys.valid_CM, bank_keys.valid_CM], dim=1),
+        )
+
     def _negatives(
         self, anchors_CQD: Tensor, anchor_valid_CQ: Tensor, units: Units, draws: Draws
     ) -> Negatives:
@@ -255,17 +244,21 @@ class DensityContrast(nn.Module):
         # class vectors are too few for the largest scale; density then clips k
         return candidates_C >= (max(self.config.scales) + 1 if self.config.unit == "pixel" else 2)
 
+    def _insertion(self, chosen: Selection) -> Insertion:
+        """The first `bank_insert` units of a class: pixels stand in random order, class vectors are never so many."""
+        first = (slice(None), slice(self.config.bank_insert))
+        units = chosen.units
+        return Insertion(
+            units.units_CMD.detach()[first], chosen.density_CM[first], units.valid_CM[first]
+        )
+
     @torch.no_grad()
     def _diagnostics(
-        self,
-        units: Units,
-        density_CM: Tensor,
-        anchors: Chosen,
-        keys: Chosen,
-        cosine_CQ: Tensor,
-        log_w_CQ: Tensor,
-        active_C: Tensor,
+        self, chosen: Selection, cosine_CQ: Tensor, log_w_CQ: Tensor, active_C: Tensor
     ) -> dict[str, Tensor]:
+        """One number per foreground class each; docs/health.md says what they mean."""
+        units, density_CM = chosen.units, chosen.density_CM
+        anchors, keys = chosen.anchors, chosen.keys
         filled_C = self.bank.valid_CL.sum(dim=1).float()
         anchor_density_CQ = density_CM.gather(1, anchors.index_CM)
         spread_C = _masked_mean((log_w_CQ.exp() - 1).square(), anchors.valid_CM).sqrt()
@@ -283,6 +276,17 @@ class DensityContrast(nn.Module):
             "positiveness": _masked_mean(cosine_CQ, anchors.valid_CM),
             "weight_spread": spread_C,
         }
+
+
+def _active(chosen: Selection, negatives: Negatives) -> Bool[Tensor, "C"]:
+    """Which classes have a loss: those with two anchors, a key, a negative and enough neighbours."""
+    keyed_C = chosen.keys.valid_CM.any(dim=1) | chosen.bank_keys.valid_CM.any(dim=1)
+    return (
+        (chosen.anchors.valid_CM.sum(dim=1) >= 2)
+        & keyed_C
+        & negatives.valid_CR.any(dim=1)
+        & chosen.enough_C
+    )
 
 
 def _masked_mean(values_CM: Tensor, valid_CM: Tensor) -> Tensor:
