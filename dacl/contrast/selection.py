@@ -66,6 +66,22 @@ def ascending(
     return density_CM.masked_fill(~valid_CM, torch.inf).argsort(dim=1, stable=True)
 
 
+def end_size(
+    reliable_C: Int[Tensor, "C"], drawn_C: Int[Tensor, "C"], max_fraction: float
+) -> Int[Tensor, "C"]:
+    """How many pixels the sparse end of a class holds, and the dense end as many, before their caps.
+
+    Both ends stay small against the class: with few pixels the caps alone would call half of them sparse.
+
+    Args:
+        reliable_C: reliable pixels of every class.
+        drawn_C: those of them that were drawn as units.
+        max_fraction: share of the reliable ones, from 0 to 1; two are taken at least, half of the drawn at most.
+    """
+    share_C = (reliable_C * max_fraction).long().clamp(min=2)
+    return torch.minimum(share_C, drawn_C // 2)
+
+
 def sparse_end(
     order_CM: Int[Tensor, "C M"],
     valid_CM: Bool[Tensor, "C M"],

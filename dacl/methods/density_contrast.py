@@ -22,6 +22,7 @@ from dacl.contrast.selection import (
     ascending,
     class_centre,
     dense_end,
+    end_size,
     negatives_from_anchors,
     sparse_end,
     take,
@@ -185,9 +186,7 @@ class DensityContrast(nn.Module):
         key_cap = config.positives // 2 if from_bank else config.positives
         drawn_C = units.valid_CM.sum(dim=1)
         if config.unit == "pixel":
-            # Both ends stay small against the class: with few pixels the caps alone would call half of them sparse.
-            share_C = (units.reliable_C * config.max_fraction).long().clamp(min=2)
-            ends_C = torch.minimum(share_C, drawn_C // 2)
+            ends_C = end_size(units.reliable_C, drawn_C, config.max_fraction)
             anchors_C, keys_C = ends_C.clamp(max=config.anchors), ends_C.clamp(max=key_cap)
         else:  # a batch holds a handful of class vectors: all are anchors, the denser half are keys
             anchors_C, keys_C = drawn_C, (drawn_C + 1) // 2

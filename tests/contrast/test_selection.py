@@ -11,6 +11,7 @@ from dacl.contrast.selection import (
     ascending,
     class_centre,
     dense_end,
+    end_size,
     negatives_from_anchors,
     random_members,
     sparse_end,
@@ -101,6 +102,13 @@ def test_ends_stay_disjoint_where_all_densities_are_equal():
     order, three = ascending(density, valid), torch.tensor([3])
     together = drawn(sparse_end(order, valid, three, 9)) + drawn(dense_end(order, valid, three, 9))
     assert sorted(together) == list(range(6))
+
+
+def test_an_end_is_a_share_of_the_reliable_two_at_least_and_half_of_the_drawn_at_most():
+    reliable = torch.tensor([1000, 30, 10, 3, 0])
+    drawn_units = torch.tensor([400, 30, 10, 3, 0])
+    assert end_size(reliable, drawn_units, 0.06).tolist() == [60, 2, 2, 1, 0]
+    assert end_size(reliable, drawn_units, 0.5).tolist() == [200, 15, 5, 1, 0]
 
 
 def test_take_gathers_rows_of_each_class():

@@ -15,7 +15,7 @@ from dacl.analysis.density.units import Space, as_contrast
 from dacl.analysis.volume_maps import at_voxels
 from dacl.contrast.density import multiscale_density
 from dacl.contrast.prototypes import at_stride
-from dacl.contrast.selection import ascending, sparse_end
+from dacl.contrast.selection import ascending, end_size, sparse_end
 from dacl.data.case import SpacingMm
 from dacl.data.grid import network_pixels, to_native_confident, to_network
 from dacl.data.prepared import CaseInfo, PreparedDataset
@@ -248,8 +248,8 @@ def _sparse(
     """Which units Eq. 6 takes as anchors: as many as a batch of them would give."""
     config = contrast.config
     sure_1 = sure_1M.sum(dim=1)
-    share_1 = (sure_1 * config.max_fraction).long().clamp(min=2).minimum(sure_1 // 2)
-    chosen = sparse_end(ascending(density_1M, sure_1M), sure_1M, share_1, config.anchors)
+    end_1 = end_size(sure_1, sure_1, config.max_fraction)
+    chosen = sparse_end(ascending(density_1M, sure_1M), sure_1M, end_1, config.anchors)
     marks_M = torch.zeros_like(sure_1M[0])
     marks_M[chosen.index_CM[0][chosen.valid_CM[0]]] = True
     return marks_M
