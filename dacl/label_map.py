@@ -1,7 +1,8 @@
 """The class of the largest score of every pixel."""
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 
@@ -20,3 +21,8 @@ def label_map(scores: Float[Tensor, "B N *S"]) -> Int[Tensor, "B *S"]:
         labels = torch.maximum(labels, (score > best).to(labels.dtype).mul_(n))
         best = torch.maximum(best, score)
     return labels.long()
+
+
+def mask_of(scores: Float[Tensor, "N *S"]) -> UInt8[np.ndarray, "*S"]:
+    """`label_map` of one image or volume, in memory: at most 256 classes."""
+    return label_map(scores[None])[0].byte().cpu().numpy()

@@ -1,9 +1,10 @@
 """The class of the largest score."""
 
+import numpy as np
 import pytest
 import torch
 
-from dacl.label_map import label_map
+from dacl.label_map import label_map, mask_of
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -32,3 +33,10 @@ def test_more_classes_than_a_byte_counts(classes):
     scores[0, -1, 0] = 1
     scores[0, 255, 1] = 1
     assert label_map(scores).flatten().tolist() == [classes - 1, 255]
+
+
+def test_a_mask_is_the_label_map_of_one_volume_in_bytes():
+    scores = torch.randn(4, 3, 5, 6, generator=torch.Generator().manual_seed(0))
+    mask_ZHW = mask_of(scores)
+    assert mask_ZHW.dtype == np.uint8
+    assert np.array_equal(mask_ZHW, scores.argmax(dim=0).numpy())

@@ -1,6 +1,7 @@
 """A 2D method on a volume: slice by slice, the full field, every judged network in one pass."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -119,12 +120,19 @@ def _blocks(
     device: torch.device,
 ) -> Iterator[tuple[slice, dict[str, Float[Tensor, "Z N h w"]]]]:
     """Blocks of slices, and each judged network's probabilities on its own grid."""
-    was_training = method.training
-    method.eval()
-    try:
+    with evaluating(method):
         for start in range(0, image_CZHW.shape[1], SLICES_AT_ONCE):
             z = slice(start, min(start + SLICES_AT_ONCE, image_CZHW.shape[1]))
             block = to_network(image_CZHW[:, z], spacing_mm, image, STRIDE)
             yield z, method.predict(block.to(device))
+
+
+@contextmanager
+def evaluating(method: Method) -> Iterator[None]:
+    """`method` in evaluation mode, and afterwards in the mode it was in."""
+    was_training = method.training
+    method.eval()
+    try:
+        yield
     finally:
         method.train(was_training)

@@ -10,7 +10,6 @@ the scan's grid some SLAB_BYTES (64 MB) of each.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -21,14 +20,17 @@ from torch.nn import functional as F
 from dacl.config import ImageConfig
 from dacl.data.case import SpacingMm
 from dacl.data.volume_grid import image_to_network, native_slabs
-from dacl.inference.slices import PseudoLabel
-from dacl.label_map import label_map
+from dacl.inference.slices import PseudoLabel, evaluating
+from dacl.label_map import mask_of
 from dacl.methods.base import Method
 
 SLICES_AT_ONCE = 8
 WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 4, "mps": 1}
 GPU_SHARE = 0.5
 """Of the GPU's free memory that what is held may take; it lies in the host's memory otherwise."""
+
+Window = tuple[int, Float[Tensor, "side"]]
+"""Along one axis: where it begins, and its weights."""
 
 
 def predict_volume(
@@ -42,7 +44,7 @@ def predict_volume(
     masks = {name: np.empty(image_CZHW.shape[1:], np.uint8) for name in method.judged}
     for z, probs in probabilities(method, image_CZHW, spacing_mm, image, device):
         for name, probs_NzHW in probs.items():
-            masks[name][z] = label_map(probs_NzHW[None])[0].byte().cpu().numpy()
+            masks[name][z] = mask_of(probs_NzHW)
     return masks
 
 
@@ -62,7 +64,7 @@ def predict_pseudo_labels(
     }
     for z, probs in probabilities(method, image_CZHW, spacing_mm, image, device):
         for name, probs_NzHW in probs.items():
-            labels[name].mask_ZHW[z] = label_map(probs_NzHW[None])[0].byte().cpu().numpy()
+            labels[name].mask_ZHW[z] = mask_of(probs_NzHW)
             labels[name].confident_ZHW[z] = (probs_NzHW.amax(dim=0) > phi).cpu().numpy()
     return labels
 
@@ -86,45 +88,71 @@ def window_slabs(
 ) -> Iterator[dict[str, Float[Tensor, "N z h w"]]]:
     """Class probabilities of each judged network on the network's grid, in slabs that follow each other along z."""
     patch = (image.patch_depth, image.patch_size, image.patch_size)
-    shape = volume_Cdhw.shape[1:]
-    missing = [max(0, side - extent) for side, extent in zip(patch, shape, strict=True)]
-    before = [total // 2 for total in missing]
-    margins = [m for b, total in zip(before, missing, strict=True) for m in (b, total - b)]
-    padded = F.pad(volume_Cdhw, [*margins[4:], *margins[2:4], *margins[:2]])
-    axes = [
+    padded_Cdhw, (z, y, x) = _with_room(volume_Cdhw, patch)
+    depths, rows, columns = (
         windows_along(extent, side, image.window_overlap)
-        for extent, side in zip(padded.shape[1:], patch, strict=True)
-    ]
-    y, x = (slice(b, b + extent) for b, extent in zip(before[1:], shape[1:], strict=True))
-    sums = _Sums(method, patch[0], tuple(padded.shape[2:]), device)
-    with _evaluating(method):
-        for number, (top, weight_D) in enumerate(axes[0]):
-            plane = [(row, column) for row in axes[1] for column in axes[2]]
-            at_once = WINDOWS_AT_ONCE.get(device.type, 1)
-            for begin in range(0, len(plane), at_once):
-                some = plane[begin : begin + at_once]
-                windows = [
-                    padded[
-                        :, top : top + patch[0], row : row + patch[1], column : column + patch[2]
-                    ]
-                    for (row, _), (column, _) in some
-                ]
-                found = method.predict(torch.stack(windows).to(device))
-                for b, ((row, weight_S), (column, weight_T)) in enumerate(some):
-                    weight = weight_D[:, None, None] * weight_S[:, None] * weight_T
-                    sums.add({name: probs[b] for name, probs in found.items()}, weight, row, column)
-            last = number + 1 == len(axes[0])
-            count = patch[0] if last else axes[0][number + 1][0] - top
+        for extent, side in zip(padded_Cdhw.shape[1:], patch, strict=True)
+    )
+    plane = [(row, column) for row in rows for column in columns]
+    sums = _Sums(method, patch[0], tuple(padded_Cdhw.shape[2:]), device)
+    with evaluating(method):
+        for number, (top, weight_D) in enumerate(depths):
+            _add_layer(sums, method, padded_Cdhw[:, top : top + patch[0]], weight_D, plane, device)
+            last = number + 1 == len(depths)
+            count = patch[0] if last else depths[number + 1][0] - top
             # a volume that was padded along z is one window deep
-            wanted = slice(before[0], before[0] + shape[0]) if missing[0] else slice(0, count)
+            wanted = z if len(depths) == 1 else slice(0, count)
             for slab in sums.finished(wanted):
                 yield {name: probs[:, :, y, x] for name, probs in slab.items()}
             sums.advance(count)
 
 
-def windows_along(
-    extent: int, side: int, overlap: float
-) -> list[tuple[int, Float[Tensor, "side"]]]:
+def _with_room(
+    volume_Cdhw: Float[Tensor, "C d h w"], patch: tuple[int, int, int]
+) -> tuple[Tensor, list[slice]]:
+    """The volume with 0 around it where a window is larger, and where it lies in that along d, h and w."""
+    padding: list[int] = []
+    places = []
+    for side, extent in zip(patch, volume_Cdhw.shape[1:], strict=True):
+        missing = max(0, side - extent)
+        before = missing // 2
+        padding = [before, missing - before, *padding]  # F.pad begins with the last axis
+        places.append(slice(before, before + extent))
+    return F.pad(volume_Cdhw, padding), places
+
+
+def _add_layer(
+    sums: "_Sums",
+    method: Method,
+    layer_CDhw: Tensor,
+    weight_D: Tensor,
+    plane: Sequence[tuple[Window, Window]],
+    device: torch.device,
+) -> None:
+    """Predict the windows of one depth, a few at a time, and add them to the sums.
+
+    Args:
+        sums: at that depth.
+        method: in evaluation mode.
+        layer_CDhw: as deep as a window.
+        weight_D: of the windows along z.
+        plane: every window, by row and by column.
+        device: where `method` computes.
+    """
+    at_once = WINDOWS_AT_ONCE.get(device.type, 1)
+    for begin in range(0, len(plane), at_once):
+        some = plane[begin : begin + at_once]
+        windows = [
+            layer_CDhw[:, :, row : row + len(weight_S), column : column + len(weight_T)]
+            for (row, weight_S), (column, weight_T) in some
+        ]
+        found = method.predict(torch.stack(windows).to(device))
+        for b, ((row, weight_S), (column, weight_T)) in enumerate(some):
+            weight_DST = weight_D[:, None, None] * weight_S[:, None] * weight_T
+            sums.add({name: probs[b] for name, probs in found.items()}, weight_DST, row, column)
+
+
+def windows_along(extent: int, side: int, overlap: float) -> list[Window]:
     """Where the windows along one axis begin, evenly spread, and their weights, which add up to 1 at every voxel.
 
     Args:
@@ -188,13 +216,3 @@ class _Sums:
             for of_class in total:  # one after the other: a copy of one class, not of all
                 of_class[:-count] = of_class[count:].clone()
                 of_class[-count:] = 0
-
-
-@contextmanager
-def _evaluating(method: Method) -> Iterator[None]:
-    was_training = method.training
-    method.eval()
-    try:
-        yield
-    finally:
-        method.train(was_training)

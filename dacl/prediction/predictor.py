@@ -19,7 +19,7 @@ from dacl.data.prepared import Geometry
 from dacl.errors import DaclError
 from dacl.inference.export import ProbabilityFile, write_nifti
 from dacl.inference.postprocess import largest_component, require_post
-from dacl.label_map import label_map
+from dacl.label_map import mask_of
 from dacl.prediction.ensemble import averaged
 from dacl.prediction.model import Model, load_model, require_alike
 from dacl.prediction.scan import read_for, remarks
@@ -213,7 +213,7 @@ class Predictor:
         with closing(held) if held else nullcontext():
             slabs = averaged(self.models, image_CZHW, case.spacing_mm, self.device, tta=self.tta)
             for z, probs_NzHW in slabs:
-                mask_ZHW[z] = label_map(probs_NzHW[None])[0].byte().cpu().numpy()
+                mask_ZHW[z] = mask_of(probs_NzHW)
                 if held:
                     held.write(z, probs_NzHW.cpu().numpy())
             if held:
