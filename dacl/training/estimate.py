@@ -27,30 +27,40 @@ def estimated_seconds(
     this. All ranks of a run ask together, since their losses need each other.
     """
     config = method.config
-    method = copy.deepcopy(method)
-    cuda = [device] if device.type == "cuda" else []
-    total = config.optim.steps
+    copied = copy.deepcopy(method)
+    step_seconds = _seconds_of_step(copied, feed, device, step)
+    validation_seconds = _seconds_of_validation(copied, dataset, val_cases, device)
+    if device.type == "cuda":
+        del copied  # else its memory would be counted as the run's
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    left = config.optim.steps - step
+    return left * step_seconds + left / config.validate_every * validation_seconds
+
+
+def _seconds_of_step(method: Method, feed: Feed, device: torch.device, step: int) -> float:
+    """Median of three steps without the optimizer's part; torch's random numbers stay where they were."""
+    # late, so with all terms; not the last step, which is logged whatever log_every is
+    late = max(method.config.optim.steps - 2, 0)
     seconds = []
-    with torch.random.fork_rng(devices=cuda):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for _ in range(4):
             start = time.perf_counter()
-            # late, so with all terms; not the last step, which is logged whatever log_every is
-            loss = method.losses(feed.batch(step), max(total - 2, 0)).total
+            loss = method.losses(feed.batch(step), late).total
             loss.backward()
             loss.item()
             seconds.append(time.perf_counter() - start)
-    step_seconds = median(seconds[1:])  # the first one allocates
-    val_seconds = 0.0
-    if val_cases:
-        case = val_cases[0]
-        start = time.perf_counter()
-        validate(method, dataset, [case], device)
-        slices = sum(case.shape_ZHW[0] for case in val_cases)
-        val_seconds = (time.perf_counter() - start) * slices / case.shape_ZHW[0]
-        val_seconds /= method.ranks.world  # who share the volumes out
-    if device.type == "cuda":
-        del method, loss  # the copy is not the run
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-    left = total - step
-    return left * step_seconds + left / config.validate_every * val_seconds
+    return median(seconds[1:])  # the first one allocates
+
+
+def _seconds_of_validation(
+    method: Method, dataset: PreparedDataset, cases: Sequence[CaseInfo], device: torch.device
+) -> float:
+    """Of all cases, by the first of them and its share of the slices; several ranks share the cases out."""
+    if not cases:
+        return 0.0
+    start = time.perf_counter()
+    validate(method, dataset, cases[:1], device)
+    slices = sum(case.shape_ZHW[0] for case in cases)
+    seconds = (time.perf_counter() - start) * slices / cases[0].shape_ZHW[0]
+    return seconds / method.ranks.world
