@@ -1,7 +1,7 @@
 """The report of a preparation: the checked cases under a split, counted."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -85,19 +85,9 @@ def report_of(
     labeled = [entry for entry in entries.values() if entry.labeled]
     totals = [sum(counts) for counts in zip(*(e.class_voxels for e in labeled), strict=True)]
     spacings = [entry.spacing_mm for entry in entries.values() if entry.spacing_mm]
-    slices: Counter[str] = Counter()
-    for entry in labeled:
-        slices[entry.patient] += entry.shape_ZHW[0]
     class_voxels = dict(zip(found.class_names, totals, strict=True)) if labeled else {}
     published = published_slices(split.name, found.name)
-    usable = list(takewhile({entry.patient for entry in labeled}.__contains__, split.train))
-    asked = sorted({1, 3, 7, *published, *split.labeled_sets, len(usable)} - {0})
-    sets = {
-        n: split.labeled_sets.get(n, split.train[:n])
-        for n in asked
-        if n <= len(usable) or n in split.labeled_sets
-    }
-    counts = [n for n, patients in sets.items() if set(patients) <= set(split.train)]
+    labeled_slices = _labeled_slices(split, labeled, published)
     return PreparationReport(
         name=found.name,
         root=root,
@@ -113,8 +103,8 @@ def report_of(
             "val": _part(split.val, entries),
             "test": _part(split.test, entries),
         },
-        labeled_slices={n: sum(slices[p] for p in sets[n]) for n in counts},
-        published_slices={n: published[n] for n in counts if n in published},
+        labeled_slices=labeled_slices,
+        published_slices={n: published[n] for n in labeled_slices if n in published},
         spacing_mm=_spacing_range(spacings),
         median_spacing_mm=_median(spacings),
         channels=found.channels or (found.modality,),
@@ -129,6 +119,32 @@ def report_of(
         volumes=len(entries),
         written=written,
     )
+
+
+def _labeled_slices(
+    split: Split, labeled: Sequence[Entry], published: Collection[int]
+) -> dict[int, int]:
+    """Labelled slices of 1, 3, 7 and all labelled patients, and of as many as the split publishes a set or slices for.
+
+    Args:
+        split: whose train is in labeled order.
+        labeled: cases with a mask.
+        published: numbers of patients that slices are published for.
+
+    Returns:
+        By number of patients, ascending; not where a patient of the set is missing, or one of the first has no mask.
+    """
+    slices: Counter[str] = Counter()
+    for entry in labeled:
+        slices[entry.patient] += entry.shape_ZHW[0]
+    usable = sum(1 for _ in takewhile(slices.__contains__, split.train))
+    found = {}
+    for n in sorted({1, 3, 7, *published, *split.labeled_sets, usable} - {0}):
+        patients = split.labeled_sets.get(n, split.train[:n])
+        complete = set(patients) <= set(split.train) if n in split.labeled_sets else n <= usable
+        if complete:
+            found[n] = sum(slices[patient] for patient in patients)
+    return found
 
 
 def _part(patients: Sequence[str], entries: Mapping[str, Entry]) -> SplitPart:
