@@ -104,29 +104,14 @@ def _patient(folder: Path, raw: Path) -> tuple[list[CaseSource], list[Finding]]:
             kind[match["case"]] = path
     for case in sorted(set(masks) - set(images)):
         found(case, masks[case], "mask without its image", f"add {case}.nii.gz, or remove the mask")
-    phases: dict[str, str] = {}
-    info_path = folder / "Info.cfg"
-    try:
-        info = dict(
-            re.findall(
-                r"^\s*(\w+)\s*:\s*(.*?)\s*$", info_path.read_text(encoding="utf-8"), re.MULTILINE
-            )
-        )
-        phases = {f"{patient}_frame{int(info[phase]):02d}": phase for phase in ("ED", "ES")}
-    except FileNotFoundError:
-        found(patient, info_path, "Info.cfg is missing", _UNREADABLE)
-    except (OSError, KeyError, ValueError) as error:
-        found(
-            patient,
-            info_path,
-            f"Info.cfg does not name the ED and ES frames ({error!r})",
-            _UNREADABLE,
-        )
+    info = folder / "Info.cfg"
+    phases, problems = _phases(info, raw)
+    findings += problems
     for case, phase in phases.items():
         if case not in images:
             found(
                 case,
-                info_path,
+                info,
                 f"Info.cfg names {case} as {phase}, there is no such image",
                 f"add {case}.nii.gz",
             )
@@ -142,6 +127,20 @@ def _patient(folder: Path, raw: Path) -> tuple[list[CaseSource], list[Finding]]:
         for case, path in sorted(images.items())
     ]
     return sources, findings
+
+
+def _phases(info: Path, raw: Path) -> tuple[dict[str, str], list[Finding]]:
+    """Read which frames are ED and ES, case -> phase; a finding where Info.cfg does not say."""
+    patient = info.parent.name
+    try:
+        text = info.read_text(encoding="utf-8")
+        values = dict(re.findall(r"^\s*(\w+)\s*:\s*(.*?)\s*$", text, re.MULTILINE))
+        return {f"{patient}_frame{int(values[phase]):02d}": phase for phase in ("ED", "ES")}, []
+    except FileNotFoundError:
+        problem = "Info.cfg is missing"
+    except (OSError, KeyError, ValueError) as error:
+        problem = f"Info.cfg does not name the ED and ES frames ({error!r})"
+    return {}, [Finding(case=patient, file=relative(info, raw), problem=problem, fix=_UNREADABLE)]
 
 
 def _marker(raw: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _DOWNLOAD_AGAIN = "download it again"
 
 
 class Unreadable(Exception):
-    """A file that is not a volume: what is wrong with it, and how to mend it."""
+    """A file that is no volume, or no mask: what is wrong with it, and how to mend it."""
 
     def __init__(self, problem: str, fix: str = _DOWNLOAD_AGAIN) -> None:
         super().__init__(problem)

@@ -77,22 +77,7 @@ def read_scan(
     if findings:
         return None, findings
     first, *others = (_Grid(volumes[path], turn) for path in source.images)
-    if first.volume.affine_contradicts_spacing():
-        problem = (
-            f"pixdim {first.volume.spacing_mm} mm (z, y, x) contradicts the scale of the affine"
-        )
-        fix = "write the true spacing into both"
-        findings.append(_finding(source, source.images[0], problem, fix))
-    elif turn and first.volume.placed and not (first.codes or first.oblique):
-        problem = "the affine is singular or not finite: it has no three directions"
-        fix = "write sform or qform into the header again"
-        findings.append(_finding(source, source.images[0], problem, fix))
-    for path, channel in zip(source.images[1:], others, strict=True):
-        if channel.shape_ZHW != first.shape_ZHW or channel.unlike(first):
-            problem = f"channel of another grid: {channel.text}, the first channel {first.text}"
-            findings.append(
-                _finding(source, path, problem, "resample it to the grid of the first channel")
-            )
+    findings += _grid_findings(source, first, others, turn)
     if findings and others:
         return None, findings
     remarks = [_UNPLACED] if turn and not first.volume.placed else []
@@ -100,9 +85,10 @@ def read_scan(
     label_ZHW = None
     for path in source.labels:
         label = _Grid(volumes[path], turn and first.volume.placed)
-        label_ZHW, problem, fix = _classes(label, label_values, n_classes)
-        if label_ZHW is None:
-            return None, [*findings, _finding(source, path, problem, fix)]
+        try:
+            label_ZHW = _classes(label, label_values, n_classes)
+        except Unreadable as error:
+            return None, [*findings, _finding(source, path, error.problem, error.fix)]
         if differs := label.unlike(first):
             problem = f"mask and image differ in geometry: {differs}"
             fix = "save the mask with the header of its image"
@@ -129,6 +115,30 @@ def read_scan(
         remarks=tuple(remarks),
     )
     return case, findings + voxel_findings(case, source, n_classes, empty_mask=empty_mask)
+
+
+def _grid_findings(
+    source: CaseSource, first: "_Grid", others: Sequence["_Grid"], turn: bool
+) -> list[Finding]:
+    """What is wrong with the geometry of the first channel, and with that of the others beside it."""
+    findings = []
+    if first.volume.affine_contradicts_spacing():
+        problem = (
+            f"pixdim {first.volume.spacing_mm} mm (z, y, x) contradicts the scale of the affine"
+        )
+        fix = "write the true spacing into both"
+        findings.append(_finding(source, source.images[0], problem, fix))
+    elif turn and first.volume.placed and not (first.codes or first.oblique):
+        problem = "the affine is singular or not finite: it has no three directions"
+        fix = "write sform or qform into the header again"
+        findings.append(_finding(source, source.images[0], problem, fix))
+    for path, channel in zip(source.images[1:], others, strict=True):
+        if channel.shape_ZHW != first.shape_ZHW or channel.unlike(first):
+            problem = f"channel of another grid: {channel.text}, the first channel {first.text}"
+            findings.append(
+                _finding(source, path, problem, "resample it to the grid of the first channel")
+            )
+    return findings
 
 
 class _Grid:
@@ -182,18 +192,20 @@ def _channels(grids: list[_Grid]) -> tuple[np.ndarray, float, float]:
     return spooled(parts, (len(turned), *turned[0].shape), turned[0].dtype), slope, inter
 
 
-def _classes(
-    label: _Grid, values: LabelValues | None, n_classes: int
-) -> tuple[np.ndarray | None, str, str]:
-    """Return the class indices (Z, H, W), or None with problem and fix."""
+def _classes(label: _Grid, values: LabelValues | None, n_classes: int) -> np.ndarray:
+    """Return the class indices (Z, H, W), uint8.
+
+    Raises:
+        Unreadable: values that are not integers, or that no class has.
+    """
     stored = label.volume.integer_type()
     if stored is None or (values is None and stored != np.uint8):
         within = " in 0..255" if values is None else ""
         problem = f"mask with values that are not integers{within}"
-        return None, problem, f"map the mask to 0..{n_classes - 1}"
+        raise Unreadable(problem, f"map the mask to 0..{n_classes - 1}")
     values_ZHW = label.turned(label.volume.as_type(stored))
     if values is None:
-        return values_ZHW, "", ""
+        return values_ZHW
     unknown: set[int] = set()
 
     def indices(part: np.ndarray) -> np.ndarray:
@@ -210,8 +222,8 @@ def _classes(
         shown = sorted(unknown)
         more = ", ..." if len(shown) > 5 else ""
         listed = ", ".join(map(str, shown[:5])) + more
-        return None, f"label values [{listed}] that no class has", values.fix_for(shown)
-    return indices_ZHW, "", ""
+        raise Unreadable(f"label values [{listed}] that no class has", values.fix_for(shown))
+    return indices_ZHW
 
 
 def distinct(values: np.ndarray) -> list[int]:
