@@ -28,7 +28,7 @@ from dacl.experiments.tables import Summary, result_table
 from dacl.inference.export import why_no_nifti, write_nifti
 from dacl.metrics.conventions import Convention, convention_named, score_volume
 from dacl.metrics.overlap import dice_per_class
-from dacl.metrics.summary import Row
+from dacl.metrics.summary import ScoredClass
 from dacl.table import Table
 from dacl.training.device import device_name, precision_name
 
@@ -102,7 +102,7 @@ def evaluate(
     _withdraw(out, judged, request)
 
     no_nifti = why_no_nifti() if request.predictions else None
-    rows: list[Row] = []
+    rows: list[ScoredClass] = []
     files: list[Path] = []
     for done, case in enumerate(cases):
         report(done, len(cases), case.id)
@@ -186,7 +186,7 @@ def _earlier(path: Path) -> dict[str, Any] | None:
 
 def _score(
     judged: Judged, case: CaseInfo, predicted: dict[str, np.ndarray], convention: Convention
-) -> list[Row]:
+) -> list[ScoredClass]:
     """One row per network and foreground class."""
     truth_ZHW = judged.dataset.read_label(case.id)
     rows = []
@@ -199,7 +199,7 @@ def _score(
         except DaclError as error:
             raise DaclError(f"{case.id}, network {network}: {error.message}", error.hint) from error
         rows += [
-            Row(case=case.id, patient=case.patient, network=network, score=score)
+            ScoredClass(case=case.id, patient=case.patient, network=network, score=score)
             for score in scores
         ]
     return rows

@@ -12,7 +12,7 @@ from dacl.config import config_hash
 from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.experiments.tables import Summary
 from dacl.metrics.conventions import METRICS, Convention
-from dacl.metrics.summary import FOREGROUND, Row, summarize
+from dacl.metrics.summary import FOREGROUND, ScoredClass, summarize
 from dacl.protocol import Protocol, provenance
 from dacl.training.checkpoint import Trained
 
@@ -27,7 +27,7 @@ def build_summary(
     trained: Trained,
     dataset: PreparedDataset,
     cases: list[CaseInfo],
-    rows: list[Row],
+    rows: list[ScoredClass],
     *,
     convention: Convention,
     evaluated_on: str,
@@ -119,7 +119,7 @@ def _training_provenance(run_dir: Path) -> dict[str, Any] | None:
         return None
 
 
-def shown_cases(rows: list[Row], network: str) -> dict[str, dict[str, Any]]:
+def shown_cases(rows: list[ScoredClass], network: str) -> dict[str, dict[str, Any]]:
     """The median and the worst case by mean Dice over the classes defined there."""
     dice: dict[str, list[float]] = {}
     for row in rows:
@@ -132,7 +132,7 @@ def shown_cases(rows: list[Row], network: str) -> dict[str, dict[str, Any]]:
     return {which: {"case": case, "dice": mean} for which, (mean, case) in chosen.items()}
 
 
-def write_cases(path: Path, rows: list[Row]) -> None:
+def write_cases(path: Path, rows: list[ScoredClass]) -> None:
     """cases.csv: a row per case, network and class; empty cells are undefined."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -27,8 +27,8 @@ TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A score and whose it is."""
+class ScoredClass:
+    """The score of one class in one case, and which network it is of."""
 
     case: str
     patient: str
@@ -36,7 +36,7 @@ class Row:
     score: Score
 
 
-def check_identity(rows: Sequence[Row]) -> None:
+def check_identity(rows: Sequence[ScoredClass]) -> None:
     """Per case J = D / (2 - D), which holds for any two masks.
 
     Raises:
@@ -67,7 +67,7 @@ def check_means(where: str, dice: float, jc: float) -> None:
         )
 
 
-def summarize(rows: Sequence[Row], *, averaging: str) -> dict[str, dict[str, Any]]:
+def summarize(rows: Sequence[ScoredClass], *, averaging: str) -> dict[str, dict[str, Any]]:
     """`{network: {class or "foreground": {metric: {mean, ci95_over_patients, ...}, counts}}}`.
 
     A metric without a defined value has mean None, fewer than two patients have interval None.
@@ -83,7 +83,7 @@ def summarize(rows: Sequence[Row], *, averaging: str) -> dict[str, dict[str, Any
     }
 
 
-def _summarize_network(network: str, rows: list[Row], averaging: str) -> dict[str, Any]:
+def _summarize_network(network: str, rows: list[ScoredClass], averaging: str) -> dict[str, Any]:
     classes = list(dict.fromkeys(row.score.class_name for row in rows))
     cases = {row.case: row.patient for row in rows}
     patients = list(dict.fromkeys(cases.values()))

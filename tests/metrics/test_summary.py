@@ -7,14 +7,16 @@ import pytest
 
 from dacl.errors import DaclError
 from dacl.metrics.conventions import METRICS, Score
-from dacl.metrics.summary import Row, check_identity, check_means, summarize
+from dacl.metrics.summary import ScoredClass, check_identity, check_means, summarize
 
 
-def row(patient: str, frame: int, dice: float, *, name: str = "lv", network: str = "a") -> Row:
+def row(
+    patient: str, frame: int, dice: float, *, name: str = "lv", network: str = "a"
+) -> ScoredClass:
     status = "undefined" if math.isnan(dice) else "ok"
     values = dict.fromkeys(METRICS[2:], 10 * (1 - dice))
     score = Score(class_name=name, dice=dice, jc=dice / (2 - dice), status=status, **values)
-    return Row(case=f"{patient}_{frame}", patient=patient, network=network, score=score)
+    return ScoredClass(case=f"{patient}_{frame}", patient=patient, network=network, score=score)
 
 
 UNEVEN = [row("p1", 1, 0.9), row("p1", 2, 0.7), row("p2", 1, 0.4)]
@@ -89,7 +91,7 @@ def test_a_jaccard_that_is_not_that_of_the_dice_is_refused() -> None:
     score = Score(
         class_name="lv", dice=0.9, jc=0.7612, status="ok", **dict.fromkeys(METRICS[2:], 0.0)
     )
-    bad = Row(case="p1_1", patient="p1", network="a", score=score)
+    bad = ScoredClass(case="p1_1", patient="p1", network="a", score=score)
     with pytest.raises(DaclError, match="p1_1, lv, network a"):
         check_identity([bad])
     with pytest.raises(DaclError, match="not D / "):
