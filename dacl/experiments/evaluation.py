@@ -6,6 +6,7 @@ Everything lands in one folder, `summary.json` last: a folder with a summary is 
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -102,48 +103,76 @@ def evaluate(
     _withdraw(out, judged, request)
 
     no_nifti = why_no_nifti() if request.predictions else None
-    rows: list[ScoredClass] = []
-    files: list[Path] = []
-    for done, case in enumerate(cases):
-        report(done, len(cases), case.id)
-        predicted = judged.predict(case)
-        rows += _score(judged, case, predicted, convention)
-        if request.predictions and no_nifti is None:
-            files.append(out / "predictions" / f"{case.id}.nii.gz")
-            geometry = dataset.read_geometry(case.id)
-            write_nifti(files[-1], predicted[request.network], geometry)
-    report(len(cases), len(cases), "")
-
+    masks_to = out / "predictions" if request.predictions and no_nifti is None else None
+    scores, masks = _judge(judged, cases, request.network, convention, masks_to, report)
     summary = build_summary(
-        trained, dataset, cases, rows,
+        trained, dataset, cases, scores,
         convention=convention, evaluated_on=request.split, post=request.post,
         network=request.network, device=device_name(judged.device),
         precision=precision_name(trained.method.bf16, judged.device),
     )  # fmt: skip
     table = result_table(summary)
-    files = [out / "cases.csv", out / "table.md", out / "table.tex", *files]
-    write_cases(files[0], rows)
-    files[1].write_text(table.markdown(), encoding="utf-8")
-    files[2].write_text(table.latex(), encoding="utf-8")
-    no_pictures = why_no_pictures() if request.pictures or request.figure else None
-    if request.pictures and no_pictures is None:
+    tables = [out / "cases.csv", out / "table.md", out / "table.tex"]
+    write_cases(tables[0], scores)
+    tables[1].write_text(table.markdown(), encoding="utf-8")
+    tables[2].write_text(table.latex(), encoding="utf-8")
+    pictures, no_pictures = _pictures(judged, request, summary, out)
+    last = out / "summary.json"
+    write_json(last, summary)
+    return Evaluation(
+        summary=summary,
+        table=table,
+        out=out,
+        files=(*tables, *masks, *pictures, last),
+        skipped=tuple(line for line in (no_nifti, no_pictures) if line is not None),
+    )
+
+
+def _judge(
+    judged: Judged,
+    cases: Sequence[CaseInfo],
+    network: str,
+    convention: Convention,
+    masks_to: Path | None,
+    report: OnProgress,
+) -> tuple[list[ScoredClass], list[Path]]:
+    """Predict and score every case; what `network` predicts is written as NIfTI to `masks_to`, if anywhere."""
+    scores: list[ScoredClass] = []
+    masks: list[Path] = []
+    for done, case in enumerate(cases):
+        report(done, len(cases), case.id)
+        predicted = judged.predict(case)
+        scores += _score(judged, case, predicted, convention)
+        if masks_to is not None:
+            masks.append(masks_to / f"{case.id}.nii.gz")
+            write_nifti(masks[-1], predicted[network], judged.dataset.read_geometry(case.id))
+    report(len(cases), len(cases), "")
+    return scores, masks
+
+
+def _pictures(
+    judged: Judged, request: Request, summary: Summary, out: Path
+) -> tuple[list[Path], str | None]:
+    """The overlays and the figure that were asked for, and a line that says why some of them were not drawn."""
+    if not (request.pictures or request.figure):
+        return [], None
+    if (why := why_no_pictures()) is not None:
+        return [], why
+    files = []
+    if request.pictures:
         for which, shown in summary["shown_cases"].items():
             files.append(out / OVERLAY.format(which))
             _draw(judged, request, files[-1], which, shown)
-    no_figure = None
-    if request.figure and no_pictures is None:
-        dice = read_case_dice(files[0], request.network)
-        if request.cases is None and all(map(math.isnan, dice.values())):
-            no_figure = "no figure was drawn: no class is in any mask"
-        else:
-            files += draw_columns(
-                [Column(label=trained.config.method, judged=judged, dice=dice)],
-                split=request.split, network=request.network, cases=request.cases, out=out,
-            )  # fmt: skip
-    files.append(out / "summary.json")
-    write_json(files[-1], summary)
-    skipped = tuple(line for line in (no_nifti, no_pictures, no_figure) if line is not None)
-    return Evaluation(summary=summary, table=table, out=out, files=tuple(files), skipped=skipped)
+    if not request.figure:
+        return files, None
+    dice = read_case_dice(out / "cases.csv", request.network)
+    if request.cases is None and all(map(math.isnan, dice.values())):
+        return files, "no figure was drawn: no class is in any mask"
+    column = Column(label=judged.trained.config.method, judged=judged, dice=dice)
+    files += draw_columns(
+        [column], split=request.split, network=request.network, cases=request.cases, out=out
+    )
+    return files, None
 
 
 def _withdraw(out: Path, judged: Judged, request: Request) -> None:
