@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from benchmarks import masks
 from dacl.data.case import Case, label_counts
-from dacl.data.prepared import CaseInfo, PreparedDataset, case_path, write_case
+from dacl.data.casefile import case_path, write_case
+from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.data.splits import Split
 
 SIZES = (

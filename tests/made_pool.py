@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from dacl.data.case import Case
-from dacl.data.prepared import CaseInfo, PreparedDataset, case_path, write_case
+from dacl.data.casefile import case_path, write_case
+from dacl.data.prepared import CaseInfo, PreparedDataset
 from dacl.data.splits import Split
 
 

@@ -9,13 +9,8 @@ from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from dacl.atomic import write_json
 from dacl.config import Config, resolve
-from dacl.data.prepared import (
-    FORMAT,
-    PreparedDataset,
-    case_path,
-    content_fingerprint,
-    write_case,
-)
+from dacl.data.casefile import FORMAT, case_path, write_case
+from dacl.data.prepared import PreparedDataset, content_fingerprint
 from dacl.data.readers import CaseSource
 from dacl.data.readers.scan import read_scan
 from dacl.methods import METHODS

@@ -11,12 +11,8 @@ import torch
 from dacl.atomic import write_json
 from dacl.config import Config, resolve
 from dacl.data.case import Case
-from dacl.data.prepared import (
-    PreparedDataset,
-    case_path,
-    content_fingerprint,
-    write_case,
-)
+from dacl.data.casefile import case_path, write_case
+from dacl.data.prepared import PreparedDataset, content_fingerprint
 
 CLASS_NAMES = ("background", "RV", "Myo", "LV")
 SHAPE_ZHW = (2, 48, 40)

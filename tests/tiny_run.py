@@ -7,13 +7,8 @@ import numpy as np
 from dacl.atomic import write_json
 from dacl.config import resolve
 from dacl.data.case import Case
-from dacl.data.prepared import (
-    FORMAT,
-    PreparedDataset,
-    case_path,
-    content_fingerprint,
-    write_case,
-)
+from dacl.data.casefile import FORMAT, case_path, write_case
+from dacl.data.prepared import PreparedDataset, content_fingerprint
 from dacl.methods import METHODS
 from dacl.training import checkpoint
 

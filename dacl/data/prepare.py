@@ -22,17 +22,10 @@ from typing import Any, TypeVar
 from dacl import __version__
 from dacl.atomic import write_json
 from dacl.data import intensity
+from dacl.data.casefile import FORMAT, case_path, holds, write_case
 from dacl.data.entries import Entry, entry_of, with_source
 from dacl.data.notes import twins
-from dacl.data.prepared import (
-    FORMAT,
-    PreparedDataset,
-    case_path,
-    content_fingerprint,
-    holds,
-    withdraw,
-    write_case,
-)
+from dacl.data.prepared import PreparedDataset, content_fingerprint, withdraw
 from dacl.data.readers import WHOLE_DATASET, CaseSource, Discovery, Finding, Reader, relative
 from dacl.data.report import PreparationReport, report_of
 from dacl.data.split_files import SplitFile

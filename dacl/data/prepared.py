@@ -12,23 +12,9 @@ import numpy as np
 
 from dacl.data import intensity
 from dacl.data.case import SpacingMm
-from dacl.data.casefile import DAMAGE, FORMAT, case_path, holds, write_case
+from dacl.data.casefile import DAMAGE, FORMAT, case_path
 from dacl.data.splits import Split
 from dacl.errors import DaclError
-
-__all__ = [
-    "FORMAT",
-    "JUDGED_PARTS",
-    "CaseInfo",
-    "Geometry",
-    "PreparedDataset",
-    "case_path",
-    "content_fingerprint",
-    "holds",
-    "read_split",
-    "withdraw",
-    "write_case",
-]
 
 JUDGED_PARTS = ("val", "test")
 """Parts of a split that training never saw."""

@@ -9,8 +9,8 @@ from made_pool import write_dataset
 from dacl.config import ImageConfig
 from dacl.data import paging as module
 from dacl.data.augment import Placement, draw_placements, source_pixels
+from dacl.data.casefile import case_path
 from dacl.data.pool import SlicePool
-from dacl.data.prepared import case_path
 from dacl.errors import DaclError
 
 RESIZE = ImageConfig(geometry="resize", patch_size=32)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from dacl.data.case import Case
+from dacl.data.casefile import case_path, holds, write_case
 from dacl.data.prepare import prepare
-from dacl.data.prepared import PreparedDataset, case_path, holds, write_case
+from dacl.data.prepared import PreparedDataset
 from dacl.data.readers.acdc import Acdc
 from dacl.data.splits import Split
 from dacl.errors import DaclError

@@ -8,8 +8,8 @@ from made_pool import write_dataset
 
 from dacl.config import ImageConfig
 from dacl.data import paging
+from dacl.data.casefile import case_path
 from dacl.data.crops import Crop, draw_crops
-from dacl.data.prepared import case_path
 from dacl.data.volume_pool import VolumePool
 from dacl.errors import DaclError
 

@@ -9,8 +9,9 @@ import tiny
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff
 
 from dacl.data.case import Case
+from dacl.data.casefile import case_path, write_case
 from dacl.data.orientation import axis_codes, is_canonical
-from dacl.data.prepared import PreparedDataset, case_path, write_case
+from dacl.data.prepared import PreparedDataset
 from dacl.training import checkpoint
 
 LPS = np.diag([-1.5, -1.5, 8.0, 1.0])

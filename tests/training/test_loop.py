@@ -8,7 +8,8 @@ import torch
 
 from dacl.config import resolve
 from dacl.config_text import read_toml
-from dacl.data.prepared import PreparedDataset, case_path
+from dacl.data.casefile import case_path
+from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.training import checkpoint, loop
 from dacl.training.feed import Feed

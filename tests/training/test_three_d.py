@@ -9,7 +9,8 @@ import pytest
 import tiny
 import torch
 
-from dacl.data.prepared import PreparedDataset, case_path
+from dacl.data.casefile import case_path
+from dacl.data.prepared import PreparedDataset
 from dacl.data.volume_pool import VolumePool
 from dacl.errors import DaclError
 from dacl.experiments.evaluation import Request, evaluate

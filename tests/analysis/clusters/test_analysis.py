@@ -15,7 +15,8 @@ from dacl.analysis.clusters.scores import SCORES
 from dacl.analysis.clusters.tables import tables
 from dacl.atomic import write_json
 from dacl.data.case import Case
-from dacl.data.prepared import PreparedDataset, case_path, write_case
+from dacl.data.casefile import case_path, write_case
+from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.training import checkpoint
 
