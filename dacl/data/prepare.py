@@ -102,21 +102,13 @@ def prepare(
         except DaclError:
             _remove_checked(root)
             raise
-        command = ["dacl", "preprocess", reader.name, *(found.arguments or (str(raw),)), str(root)]
-        command += reader.options
-        command += split.options if isinstance(split, SplitFile) else ("--split", chosen.name)
-        command += ["--intensity", rule, *["--skip-bad"] * skip_bad]
-        notes = twins(good, chosen)
-        dataset = _index(found, reader.name, rule, good, notes, shlex.join(command))
-        written = 0
-        if root is not None:
-            for done, case_id in enumerate(good, start=1):
-                written += _put_in_place(root, case_id)
-                progress("write", done, len(good))
-            _remove_checked(root)
-            withdraw(root)  # of two new files neither stands beside the other's old one
-            write_json(root / "splits.json", {**asdict(chosen), "hash": chosen.hash})
-            write_json(root / "dataset.json", dataset)
+        split_options = split.options if isinstance(split, SplitFile) else ("--split", chosen.name)
+        command = shlex.join([
+            "dacl", "preprocess", reader.name, *(found.arguments or (str(raw),)), str(root),
+            *reader.options, *split_options, "--intensity", rule, *["--skip-bad"] * skip_bad,
+        ])  # fmt: skip
+        dataset = _index(found, reader.name, rule, good, twins(good, chosen), command)
+        written = 0 if root is None else _write(root, chosen, dataset, list(good), progress)
     return report_of(
         found,
         chosen,
@@ -243,6 +235,21 @@ def _check_one(
         elif not holds(aside, case):
             write_case(aside, case)
     return entry, findings
+
+
+def _write(
+    root: Path, split: Split, dataset: dict[str, Any], case_ids: Sequence[str], progress: OnStage
+) -> int:
+    """Put the checked cases in their place, then the split and the index; how many cases took their place now."""
+    written = 0
+    for done, case_id in enumerate(case_ids, start=1):
+        written += _put_in_place(root, case_id)
+        progress("write", done, len(case_ids))
+    _remove_checked(root)
+    withdraw(root)  # of two new files neither stands beside the other's old one
+    write_json(root / "splits.json", {**asdict(split), "hash": split.hash})
+    write_json(root / "dataset.json", dataset)
+    return written
 
 
 def _put_in_place(root: Path, case_id: str) -> bool:
