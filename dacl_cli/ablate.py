@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dacl.experiments.cells import Cell, Status
     from dacl.experiments.launch import Machine
     from dacl.experiments.measured import RowResult
-    from dacl.experiments.sweep import Panel
+    from dacl.experiments.sweep_grid import Panel
     from dacl.table import Table
 
 TABLE = "The table"
@@ -144,7 +144,7 @@ def ablate(
     from dacl.experiments.ablation import check_distinct
     from dacl.experiments.cells import plan
     from dacl.experiments.launch import machine
-    from dacl.experiments.sweep import panels as sweep_panels
+    from dacl.experiments.sweep_grid import panels as sweep_panels
 
     check_options(what, params, rows, without, upper_bound)
     on_cluster = SlurmOptions(

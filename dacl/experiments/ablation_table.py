@@ -9,13 +9,7 @@ from dacl.analysis.ablation_figures import RowDots, draw_rows
 from dacl.experiments.ablation import ALL_LABELED, LABELED_ONLY
 from dacl.experiments.alike import check_alike
 from dacl.experiments.claims import claims, difference_cell, interval_lines, power_lines
-from dacl.experiments.measured import (
-    Measured,
-    RowResult,
-    RunResult,
-    measure,
-    read_run,
-)
+from dacl.experiments.measured import Measured, RowResult, measure
 from dacl.experiments.published import paper_cell, paper_heading, paper_lines, printed_row
 from dacl.experiments.row_files import (
     csv_text,
@@ -37,10 +31,6 @@ from dacl.experiments.table_notes import (
 )
 from dacl.experiments.tables import title_of
 from dacl.table import Table
-
-__all__ = [
-    "AblationTable", "RowResult", "RunResult", "ablation_table", "read_run", "write_ablation",
-]  # fmt: skip
 
 REFERENCE = "I"
 """Cross pseudo supervision, which the paper's components are added to."""

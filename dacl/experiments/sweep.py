@@ -18,7 +18,7 @@ from dacl.experiments.row_files import (
     row_json,
     write_files,
 )
-from dacl.experiments.sweep_grid import Panel, panels
+from dacl.experiments.sweep_grid import Panel
 from dacl.experiments.table_notes import (
     missing_notes,
     number_cells,
@@ -29,8 +29,6 @@ from dacl.experiments.table_notes import (
 )
 from dacl.experiments.tables import title_of
 from dacl.table import Table
-
-__all__ = ["Panel", "SweepTable", "panels", "sweep_table", "write_sweep"]
 
 HEADINGS = (
     "parameter", "value", "runs", "Dice %", "sd over seeds", "sd over patients", "to full method"

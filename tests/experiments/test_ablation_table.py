@@ -13,12 +13,8 @@ from made_rows import I_SP, II_SP, III_SP, ROWS, cell, three_rows
 
 from dacl.errors import DaclError
 from dacl.experiments.ablation import LABELED_ONLY, without
-from dacl.experiments.ablation_table import (
-    RowResult,
-    ablation_table,
-    read_run,
-    write_ablation,
-)
+from dacl.experiments.ablation_table import ablation_table, write_ablation
+from dacl.experiments.measured import RowResult, read_run
 from dacl.experiments.paired import paired_difference
 
 

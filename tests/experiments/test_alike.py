@@ -9,7 +9,8 @@ from made_rows import I_SP, II_SP, III_SP, ROWS, cell, three_rows
 
 from dacl.errors import DaclError
 from dacl.experiments.ablation import ALL_LABELED
-from dacl.experiments.ablation_table import RowResult, ablation_table
+from dacl.experiments.ablation_table import ablation_table
+from dacl.experiments.measured import RowResult
 
 
 def edited(result: RowResult, of: int, /, **changes) -> RowResult:

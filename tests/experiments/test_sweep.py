@@ -10,8 +10,8 @@ import pytest
 
 from dacl.config import recipe
 from dacl.errors import DaclError
-from dacl.experiments.sweep import panels, sweep_table, write_sweep
-from dacl.experiments.sweep_grid import split_values
+from dacl.experiments.sweep import sweep_table, write_sweep
+from dacl.experiments.sweep_grid import panels, split_values
 
 BASE = made_results.base()
 FULL_SP = np.array([[0.5, 0.6, 0.7, 0.8], [0.52, 0.62, 0.72, 0.82]])
