@@ -68,7 +68,7 @@ def _other_budgets(there: Mapping[str, RowResult]) -> list[str]:
         values: dict[str, str] = {}
         for key, result in there.items():
             if SETTABLE[name] not in flat(result.row.settings):
-                first = next(iter(result.runs.values())).summary["provenance"]
+                first = result.first.summary["provenance"]
                 values.setdefault(str(first.get(name)), key)
         if len(values) > 1:
             found.append(f"{name}: " + ", ".join(f"{x} in row {key}" for x, key in values.items()))

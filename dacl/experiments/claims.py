@@ -1,6 +1,6 @@
 """What may be said about differences between rows, and how many seeds it would take to say more."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from scipy import stats
 
@@ -42,12 +42,7 @@ def difference_cell(found: Comparison | None, runs: int) -> str | None:
 
 def interval_lines(rows: Sequence[Measured]) -> list[str]:
     """What the numbers in brackets are, and what they are not."""
-    found = {
-        f"{row.key} to {x.to}": x
-        for row in rows
-        for x in (row.above, row.reference)
-        if x is not None
-    }
+    found = {f"{row.key} to {x.to}": x for row in rows for x in row.comparisons}
     if not found:
         return []
     comparisons = {name: len(x.seeds) for name, x in found.items()}
@@ -71,15 +66,22 @@ def interval_lines(rows: Sequence[Measured]) -> list[str]:
         lines.append(
             f"in brackets, of one seed ({', '.join(alone)}): over patients alone, it says nothing about other seeds"
         )
+    return [*lines, *few_seeds_lines(counts), *few_patients]
+
+
+def few_seeds_lines(counts: Iterable[int]) -> list[str]:
+    """What intervals over so many seeds are worth; nothing from enough, and of one seed other lines tell."""
     few = [
-        f"{100 * coverage_bound(n):.3g} % from {n} seeds" for n in counts if 1 < n < ENOUGH_SEEDS
+        f"{100 * coverage_bound(n):.3g} % from {n} seeds"
+        for n in sorted(set(counts))
+        if 1 < n < ENOUGH_SEEDS
     ]
-    if few:
-        lines.append(
-            "few seeds make the interval too narrow: where seeds are the larger spread it covers the truth not in 95 % "
-            f"of cases but in at most {', '.join(few)}; a claim from so few waits for more seeds to confirm it"
-        )
-    return [*lines, *few_patients]
+    if not few:
+        return []
+    return [
+        "few seeds make the interval too narrow: where seeds are the larger spread it covers the truth not in 95 % "
+        f"of cases but in at most {', '.join(few)}; a claim from so few waits for more seeds to confirm it"
+    ]
 
 
 def few_patients_lines(counts: Sequence[int]) -> list[str]:
@@ -115,9 +117,8 @@ def claims(rows: Sequence[Measured]) -> list[str]:
     """A sentence for every row that is held against another."""
     lines = []
     for row in rows:
-        found = {x.to: x for x in (row.above, row.reference) if x is not None}
-        if found:
-            lines.append(f"{row.key}: " + "; ".join(_claim(x) for x in found.values()))
+        if row.comparisons:
+            lines.append(f"{row.key}: " + "; ".join(map(_claim, row.comparisons)))
     return lines
 
 
@@ -204,7 +205,7 @@ def power_lines(rows: Sequence[Measured]) -> list[str]:
         for row in rows
         for to, statement in power_of_row(row).items()
     ]
-    if not any(row.above or row.reference for row in rows):
+    if not any(row.comparisons for row in rows):
         return []
     if not lines:
         return [

@@ -49,6 +49,11 @@ class RowResult:
     missing: Mapping[int, str] = field(default_factory=dict)
     """Seed -> why it is not there: `not run`, `failed: <first line>`."""
 
+    @property
+    def first(self) -> RunResult:
+        """The run of the first seed, for what all runs of the row share; of a row that has one."""
+        return next(iter(self.runs.values()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
@@ -84,6 +89,12 @@ class Measured:
     def seeds(self) -> tuple[int, ...]:
         """Those that are there."""
         return tuple(self.result.runs)
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """To the row above, then to the reference; once where these are one row."""
+        found = {x.to: x for x in (self.above, self.reference) if x is not None}
+        return tuple(found.values())
 
     def by_seed(self, metric: str) -> dict[int, float | None]:
         """Foreground mean of every run, in the unit of summary.json; None where it is undefined."""

@@ -44,10 +44,7 @@ def result_json(
     """
     first = first_summary(rows)
     protocol = {key: value for key, value in first["protocol"].items() if key != "networks"}
-    hashes = {
-        row.key: next(iter(row.result.runs.values())).summary["provenance"].get("config_hash")
-        for row in rows
-    }
+    hashes = {row.key: row.result.first.summary["provenance"].get("config_hash") for row in rows}
     return {
         "format": FORMAT,
         "synthetic": first["synthetic"],
@@ -64,8 +61,8 @@ def result_json(
 
 
 def first_summary(rows: Sequence[Measured]) -> dict[str, Any]:
-    """Of a row with the labels that most rows have: the first that has fewest."""
-    summaries = [next(iter(row.result.runs.values())).summary for row in rows]
+    """Of the first row with the fewest labelled patients: as many as every row has but the one with all labels."""
+    summaries = [row.result.first.summary for row in rows]
     return min(summaries, key=lambda summary: len(summary["protocol"]["labeled_patients"]))
 
 
@@ -80,7 +77,7 @@ def row_json(result: RowResult, row: Measured | None) -> dict[str, Any]:
     }
     if row is None:
         return record
-    protocol = next(iter(result.runs.values())).summary["protocol"]
+    protocol = result.first.summary["protocol"]
     record |= {
         "networks": list(protocol["networks"]),
         "n_labeled_patients": len(protocol["labeled_patients"]),

@@ -40,7 +40,7 @@ def protocol_notes(
         who = "of every run" if len(unknown) == _n_runs(results) else ", ".join(unknown)
         lines.append(f"configuration not recorded and not compared: {who}")
     lines += _left_out(rows)
-    if any(_departs(row, x, rows) for row in rows for x in (row.above, row.reference)):
+    if any(_departs(row, x, rows) for row in rows for x in row.comparisons):
         lines.append(
             "undefined masks leave patients or classes out of the means: a difference here is that of the patients "
             "and not quite that of the Dice column"
@@ -50,8 +50,7 @@ def protocol_notes(
 
 def labeled_patients(row: Measured) -> int:
     """How many labelled patients its runs had."""
-    first = next(iter(row.result.runs.values()))
-    return len(first.summary["protocol"]["labeled_patients"])
+    return len(row.result.first.summary["protocol"]["labeled_patients"])
 
 
 def missing_notes(results: Sequence[RowResult]) -> list[str]:
@@ -112,12 +111,7 @@ def run_notes(results: Sequence[RowResult]) -> list[str]:
 
 def _left_out(rows: Sequence[Measured]) -> list[str]:
     """Cells that a difference is not of, as lines without repetition."""
-    found = {
-        f"{row.key} to {x.to}": x
-        for row in rows
-        for x in (row.above, row.reference)
-        if x is not None and x.undefined
-    }
+    found = {f"{row.key} to {x.to}": x for row in rows for x in row.comparisons if x.undefined}
     return [
         left_out_line(name, x.undefined, x.contested, x.difference.charged, points)
         for name, x in found.items()
@@ -128,10 +122,8 @@ def _n_runs(results: Sequence[RowResult]) -> int:
     return sum(len(result.runs) for result in results)
 
 
-def _departs(row: Measured, found: Comparison | None, rows: Sequence[Measured]) -> bool:
+def _departs(row: Measured, found: Comparison, rows: Sequence[Measured]) -> bool:
     """Whether the difference of the patients is not that of the column, over the same seeds."""
-    if found is None:
-        return False
     other = next(other for other in rows if other.key == found.to)
     first, second = row.by_seed("dice"), other.by_seed("dice")
     gaps = [

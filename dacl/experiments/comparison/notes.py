@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dacl.config import with_unsaid
 from dacl.experiments.ablation import Row
 from dacl.experiments.claims import (
-    ENOUGH_SEEDS,
     SIGN,
     few_patients_lines,
+    few_seeds_lines,
     left_out_line,
     why_no_claim,
 )
@@ -15,7 +15,7 @@ from dacl.experiments.comparison.compared import ClassDifference, Compared, Side
 from dacl.experiments.comparison.metric_words import MetricWords, words_of
 from dacl.experiments.comparison.sides import Side
 from dacl.experiments.measured import RowResult, RunResult
-from dacl.experiments.paired import LEAST_PATIENTS, LEAST_SEEDS, coverage_bound
+from dacl.experiments.paired import LEAST_PATIENTS, LEAST_SEEDS
 from dacl.experiments.table_notes import run_notes
 from dacl.experiments.tables import NOTED, protocol_lines
 from dacl.experiments.trained import training_notes
@@ -99,14 +99,7 @@ def _intervals(compared: Compared) -> Iterator[str]:
             f"seeds' and over the patients' differences, from at least {LEAST_SEEDS} seeds and {LEAST_PATIENTS} "
             "patients, and still with what is painted of absent classes charged. No correction for the number of lines"
         )
-    few = [
-        f"{100 * coverage_bound(n):.3g} % from {n} seeds" for n in counts if 1 < n < ENOUGH_SEEDS
-    ]
-    if few:
-        yield (
-            "few seeds make the interval too narrow: where seeds are the larger spread it covers the truth not in 95 % "
-            f"of cases but in at most {', '.join(few)}; a claim from so few waits for more seeds to confirm it"
-        )
+    yield from few_seeds_lines(counts)
 
 
 def _tests(compared: Compared) -> Iterator[str]:
