@@ -66,21 +66,11 @@ def predict_all(
     targets = [_Target.of(scan, out, probabilities) for scan in scans]
     _check_images(targets)
     skipped = _finished(predictor, targets) if existing == "skip" else set()
-    there = [target for target in targets if target.scan.name not in skipped and target.exists()]
-    if there and existing != "overwrite":
-        unknown = existing == "skip"
-        made = (
-            "not finished by these models with these options from these images"
-            if unknown
-            else "there already"
-        )
-        raise DaclError(
-            f"{len(there)} of {len(targets)} outputs are {made}, such as {there[0].exists()[0]}",
-            "choose another folder, or --overwrite" + ("" if unknown else " or --skip-existing"),
-        )
+    todo = [target for target in targets if target.scan.name not in skipped]
+    if existing != "overwrite":
+        _require_absent(todo, len(targets), skipping=existing == "skip")
     written: list[Written] = []
     failed: list[Finding] = []
-    todo = [target for target in targets if target.scan.name not in skipped]
     for done, target in enumerate(todo):
         report(done, len(todo), target.scan.name)
         try:
@@ -108,7 +98,7 @@ class _Target:
         probable = out / f"{name}_probabilities.nii.gz" if probabilities else None
         return cls(scan, out / f"{name}.nii.gz", out / f"{name}.json", probable)
 
-    def exists(self) -> list[Path]:
+    def files_there(self) -> list[Path]:
         files = (self.mask, self.sidecar, self.probabilities)
         return [file for file in files if file is not None and file.exists()]
 
@@ -135,6 +125,22 @@ class _Target:
         if self.probabilities is None and self.said().get("probabilities") == stale.name:
             stale.unlink(missing_ok=True)
         self.sidecar.unlink(missing_ok=True)
+
+
+def _require_absent(todo: Sequence[_Target], total: int, *, skipping: bool) -> None:
+    """Refuse outputs that are there of scans that are to be predicted."""
+    there = [files[0] for target in todo if (files := target.files_there())]
+    if not there:
+        return
+    made = (
+        "not finished by these models with these options from these images"
+        if skipping
+        else "there already"
+    )
+    raise DaclError(
+        f"{len(there)} of {total} outputs are {made}, such as {there[0]}",
+        "choose another folder, or --overwrite" + ("" if skipping else " or --skip-existing"),
+    )
 
 
 def _check_images(targets: Sequence[_Target]) -> None:
