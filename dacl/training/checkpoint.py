@@ -41,7 +41,7 @@ class RunMeta:
     labeled_patients: tuple[str, ...]
     dataset_from_run: str = ""
     """`dataset_root` as seen from the run's folder, for those who come from another folder."""
-    # Checkpoints of before lack these.
+    # Checkpoints of earlier versions lack what follows.
     channel_names: tuple[str, ...] = ()
     modality: str = ""
     orientation: str | None = None
@@ -110,7 +110,7 @@ def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:
             f"no checkpoint {path}", "give a run folder or a .pt file that `dacl train` wrote"
         )
     try:
-        # what is no zip file cannot be mapped: it is refused in the same words as ever
+        # what is no zip file cannot be mapped, and is refused below
         mapped = mapped and zipfile.is_zipfile(path)
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:

@@ -72,7 +72,7 @@ class Watch:
     def __call__(self, record: Record) -> list[str]:
         """What to tell the user after `record`; mostly nothing."""
         found = list(self._troubles(record))
-        lasting = {t.key: self._with(record, t.key) for t in found}
+        lasting = {t.key: self._lasted(record, t.key) for t in found}
         self._lasting[record["kind"]] = lasting
         due: dict[str, list[str]] = {}
         for trouble in found:
@@ -80,7 +80,7 @@ class Watch:
                 due.setdefault(trouble.text, []).append(trouble.about)
         return [text.replace(CLASSES, ", ".join(about)) for text, about in due.items()]
 
-    def _with(self, record: Record, key: str) -> Lasting:
+    def _lasted(self, record: Record, key: str) -> Lasting:
         """How long a trouble has lasted once `record` is counted."""
         since, records = self._lasting[record["kind"]].get(key, (record["step"], 0))
         return Lasting(since, records + 1)
@@ -105,7 +105,8 @@ class Watch:
                 held = ""
                 if name in reliable:
                     held = f" ({reliable[name]:.0f} reliable units in the last)"
-                since = self._with(record, key := f"anchors/{name}").since
+                key = f"anchors/{name}"
+                since = self._lasted(record, key).since
                 yield Trouble(
                     key, patience,
                     f"in the {patience} batches looked at since step {since} there was no anchor of {CLASSES}: "

@@ -66,6 +66,10 @@ class Replayed:
         torch.cuda.empty_cache()  # else their memory would be held beside that of the steps to come
 
     def _rehearsed(self, logged: bool) -> bool:
+        """Whether a kind of step may be captured: it ran as it is, and so did enough steps of all kinds.
+
+        Enough are REHEARSALS with a logged one among them, and PATIENCE without.
+        """
         enough = REHEARSALS if self._rehearsals[True] else PATIENCE
         return self._rehearsals[logged] > 0 and self._rehearsals.total() >= enough
 

@@ -27,10 +27,10 @@ def begin(
     """
     fresh = ranks.rank == 0 and step == 0
     torch.manual_seed(seed if fresh else stream_seed(seed, "rank", ranks.rank, step))
-    for name, state in (saved or {}).items():
-        if name == "cpu":
-            torch.set_rng_state(state)
-        elif name == device.type == "cuda":
-            torch.cuda.set_rng_state(state, device)
-        elif name == device.type == "mps":
-            torch.mps.set_rng_state(state)
+    held = saved or {}
+    if "cpu" in held:
+        torch.set_rng_state(held["cpu"])
+    if device.type == "cuda" and "cuda" in held:
+        torch.cuda.set_rng_state(held["cuda"], device)
+    elif device.type == "mps" and "mps" in held:
+        torch.mps.set_rng_state(held["mps"])
