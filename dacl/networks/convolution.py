@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-COLUMNS = 8
-FEWER_CHANNELS = 64
-MORE_CHANNELS = 128
-"""Of a group at most: its columns, the lesser and the larger of its two numbers of channels.
+MOST_COLUMNS = 8
+MOST_OF_FEWER_CHANNELS = 64
+MOST_OF_MORE_CHANNELS = 128
+"""Of a group: its columns, and the lesser and the larger of the numbers of channels that go in and come out of it.
 
 On an H200 the convolutions of the U-Net's three upper stages take their least time there in bfloat16, forward and both
 gradients together, and within a sixth of it in TF32.
@@ -92,13 +92,13 @@ def over_groups(network: nn.Module, device: torch.device) -> None:
 
 
 def columns_of_a_group(channels_in: int, channels_out: int) -> int:
-    """A power of 2, at most COLUMNS."""
+    """How many neighbouring columns make a group: the largest power of 2 within the three bounds; 1 groups nothing."""
     fewer, more = sorted((channels_in, channels_out))
     columns = 1
     while (
-        2 * columns <= COLUMNS
-        and 2 * columns * fewer <= FEWER_CHANNELS
-        and 2 * columns * more <= MORE_CHANNELS
+        2 * columns <= MOST_COLUMNS
+        and 2 * columns * fewer <= MOST_OF_FEWER_CHANNELS
+        and 2 * columns * more <= MOST_OF_MORE_CHANNELS
     ):
         columns *= 2
     return columns

@@ -1,6 +1,6 @@
 """The 2D U-Net that the ACDC literature of this field uses (facts: SSL4MIS `unet`).
 
-B images, C classes, H and W pixels. 1,813,764 parameters with one input channel, four classes and width 16.
+B images, C channels, H and W pixels. 1,813,764 parameters with one input channel, four classes and width 16.
 """
 
 from typing import Literal
@@ -52,7 +52,7 @@ class UNet(SegmentationNetwork):
 
     Args:
         channels: input channels.
-        classes: output classes C, background included.
+        classes: output classes N, background included.
         width: channels at full resolution.
         dropout: probability per encoder stage, from stride 1 to stride 16.
         upsampling: of the decoder; `transposed` is MC-Net's second decoder.
