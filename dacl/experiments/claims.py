@@ -17,10 +17,10 @@ from dacl.experiments.power import DIFFERENCES, MOST, PowerStatement, power_stat
 
 SIGN = "*"
 """Marks a difference that may be claimed: `Difference.excludes_zero`."""
-ENOUGH_SEEDS = 6
-"""From here on the interval is not bound to cover less than 95 %."""
-ENOUGH_PATIENTS = 20
-"""From here on it covers 93 % or more of normal values."""
+BOUND = 6
+"""Of fewer seeds or patients, `coverage_bound` is below 95 %."""
+ENOUGH = 20
+"""From so many seeds or patients on, a bootstrap interval covers 93 % or more of normal values."""
 
 
 def points(value: float) -> str:
@@ -71,16 +71,12 @@ def interval_lines(rows: Sequence[Measured]) -> list[str]:
 
 def few_seeds_lines(counts: Iterable[int]) -> list[str]:
     """What intervals over so many seeds are worth; nothing from enough, and of one seed other lines tell."""
-    few = [
-        f"{100 * coverage_bound(n):.3g} % from {n} seeds"
-        for n in sorted(set(counts))
-        if 1 < n < ENOUGH_SEEDS
-    ]
+    few = [f"{_coverage(n)} from {n} seeds" for n in sorted(set(counts)) if 1 < n < ENOUGH]
     if not few:
         return []
     return [
         "few seeds make the interval too narrow: where seeds are the larger spread it covers the truth not in 95 % "
-        f"of cases but in at most {', '.join(few)}; a claim from so few waits for more seeds to confirm it"
+        f"of cases but in {', '.join(few)}; a claim from so few waits for more seeds to confirm it"
     ]
 
 
@@ -91,17 +87,19 @@ def few_patients_lines(counts: Sequence[int]) -> list[str]:
         return [
             "one patient: there is no other to draw, and the intervals have no width on its account"
         ]
-    if least < LEAST_PATIENTS:
+    if least < ENOUGH:
         return [
-            f"few patients make the intervals too narrow: from {least} they cover the truth in at most "
-            f"{100 * coverage_bound(least):.3g} % of cases"
-        ]
-    if least < ENOUGH_PATIENTS:
-        return [
-            f"few patients make the intervals too narrow: from {least} they cover the truth in about "
-            f"{100 * normal_coverage(least):.0f} % of cases, if patients differ as a normal variable does"
+            f"few patients make the intervals too narrow: from {least} they cover the truth in {_coverage(least)} of "
+            "cases"
         ]
     return []
+
+
+def _coverage(n: int) -> str:
+    """What a 95 % bootstrap interval over so few values covers, in words."""
+    if n < BOUND:
+        return f"at most {100 * coverage_bound(n):.3g} %"
+    return f"about {100 * normal_coverage(n):.0f} %"
 
 
 def normal_coverage(n: int) -> float:

@@ -9,7 +9,12 @@ from scipy import stats
 from dacl.errors import DaclError
 from dacl.experiments import paired
 from dacl.experiments.case_scores import CaseScores, foreground_by_patient, read_scores
-from dacl.experiments.claims import few_patients_lines, normal_coverage, why_no_claim
+from dacl.experiments.claims import (
+    few_patients_lines,
+    few_seeds_lines,
+    normal_coverage,
+    why_no_claim,
+)
 from dacl.experiments.paired import (
     LEAST_PATIENTS,
     LEAST_SEEDS,
@@ -340,3 +345,11 @@ def test_the_coverage_said_of_few_patients_is_what_the_interval_covers(monkeypat
     assert normal_coverage(6) == pytest.approx(0.866, abs=1e-3)
     assert "about 87 %" in few_patients_lines([6])[0]
     assert few_patients_lines([20]) == []
+
+
+def test_few_seeds_and_few_patients_are_said_with_what_their_intervals_cover():
+    assert few_seeds_lines([1, 20]) == []
+    (line,) = few_seeds_lines([6, 3, 6])
+    assert "in at most 75 % from 3 seeds, about 87 % from 6 seeds; a claim" in line
+    (line,) = few_patients_lines([30, 4])
+    assert line.endswith("from 4 they cover the truth in at most 87.5 % of cases")
