@@ -154,9 +154,9 @@ def beside(run: Path) -> Path:
 
 def _show(compared: Compared, files: list[Path]) -> None:
     from dacl.analysis.figures import why_no_pictures
-    from dacl.experiments.comparison.table import comparison_table, moved_table
+    from dacl.experiments.comparison.table import differences_table, moved_table
 
-    found, moved = comparison_table(compared), moved_table(compared)
+    found, moved = differences_table(compared), moved_table(compared)
     right = [name for name in found.columns if name in found.numbers]
     console.table(found.columns, found.rows, title=found.title, right=right)
     for line in found.notes:

@@ -107,7 +107,7 @@ def look(cell: Cell) -> Status:
         return Status(state="not run", leftover=_leftover(cell))
     try:
         state = checkpoint.load(held[0], mapped=True)
-        with checkpoint.complete(held[0]):
+        with checkpoint.must_fit(held[0]):
             stored = resolve(state["config"]["preset"], state["config"])
             meta, step = checkpoint.read_meta(state), int(state["step"])
     except DaclError as error:

@@ -18,7 +18,7 @@ from dacl.errors import DaclError
 from dacl.extras import require
 from dacl.methods import METHODS
 from dacl.methods.base import Method
-from dacl.training.checkpoint import RunMeta, complete, read_meta
+from dacl.training.checkpoint import RunMeta, must_fit, read_meta
 
 ENDING = ".safetensors"
 FORMAT = 1
@@ -105,7 +105,7 @@ def unpack(content: bytes, name: str) -> tuple[Method, Config, RunMeta, dict[str
             f"{name} holds no model of dacl: its metadata lack {_ENTRY!r}",
             "give a file that `dacl export` wrote",
         )
-    with complete(Path(name)):
+    with must_fit(Path(name)):
         facts = json.loads(facts)
         config = resolve(facts["config"]["preset"], facts["config"])
         meta = read_meta(facts)

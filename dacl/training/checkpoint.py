@@ -181,7 +181,7 @@ def load_trained(path: Path, device: torch.device, which: str = "best") -> Train
     """
     checkpoint = locate(path, which)
     state = load(checkpoint)
-    with complete(checkpoint):
+    with must_fit(checkpoint):
         config = resolve(state["config"]["preset"], state["config"])
         meta = read_meta(state)
         method = METHODS[config.method](config, meta.channels, len(meta.class_names))
@@ -253,7 +253,7 @@ def data_facts(dataset: PreparedDataset) -> dict[str, Any]:
 
 
 @contextmanager
-def complete(path: Path) -> Iterator[None]:
+def must_fit(path: Path) -> Iterator[None]:
     """Turn what is missing in a checkpoint's state, or does not fit, into a DaclError that names the file."""
     try:
         yield

@@ -127,7 +127,7 @@ class Trainer:
         if run_dir.is_file():
             raise DaclError(f"{run_dir} is a file", f"give the run's folder: {run_dir.parent}")
         path, state = checkpoint.load_newest(run_dir)
-        with checkpoint.complete(path):
+        with checkpoint.must_fit(path):
             config = resolve(state["config"]["preset"], state["config"])
             meta, step = checkpoint.read_meta(state), int(state["step"])
         # out here, because a wrong machine option is no damaged checkpoint
@@ -139,7 +139,7 @@ class Trainer:
                 f"evaluate it: dacl evaluate {run_dir}",
             )
         trainer = cls(config, checkpoint.open_data(meta, path, dataset_root), run_dir, ranks)
-        with checkpoint.complete(path):
+        with checkpoint.must_fit(path):
             trainer._restore(state)
         return trainer
 

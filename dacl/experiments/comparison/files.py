@@ -12,7 +12,7 @@ from dacl.experiments.comparison.compared import ClassDifference, Compared, Side
 from dacl.experiments.comparison.metric_words import words_of
 from dacl.experiments.comparison.notes import FORCED
 from dacl.experiments.comparison.sides import Side
-from dacl.experiments.comparison.table import comparison_table, moved_table, title
+from dacl.experiments.comparison.table import differences_table, moved_table, title
 from dacl.experiments.paired import Difference
 from dacl.experiments.row_files import csv_text
 from dacl.metrics.summary import FOREGROUND
@@ -27,7 +27,7 @@ FOREGROUND_INK = "#777777"
 def write_comparison(compared: Compared, out: Path) -> tuple[Path, ...]:
     """`comparison.md`, `.tex`, `.csv`, `.json`, and `.png`, `.svg` where matplotlib is installed; their paths."""
     out.mkdir(parents=True, exist_ok=True)
-    tables = comparison_table(compared), moved_table(compared)
+    tables = differences_table(compared), moved_table(compared)
     texts = {
         "md": "\n".join(table.markdown() for table in tables),
         "tex": "\n".join(table.latex() for table in tables),
@@ -61,7 +61,7 @@ def comparison_json(compared: Compared) -> dict[str, Any]:
         "sides": [_side_json(side) for side in compared.sides],
         "reference": compared.reference.label,
         "differences": [_difference_json(each) for each in compared.differences],
-        "notes": list(comparison_table(compared).notes),
+        "notes": list(differences_table(compared).notes),
     }
 
 

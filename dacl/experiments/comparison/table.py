@@ -13,7 +13,7 @@ LONGEST_HEADING = 24
 """Characters of a label in a heading."""
 
 
-def comparison_table(compared: Compared) -> Table:
+def differences_table(compared: Compared) -> Table:
     """A line per side and class: both means, the difference with two intervals, p, and who won."""
     words = words_of(compared.metric)
     forced = any(each.mixture for each in compared.differences)

@@ -14,7 +14,7 @@ from dacl.experiments.comparison.compared import compare_sides
 from dacl.experiments.comparison.files import panels, write_comparison
 from dacl.experiments.comparison.metric_words import words_of
 from dacl.experiments.comparison.sides import read_sides
-from dacl.experiments.comparison.table import comparison_table, moved_table
+from dacl.experiments.comparison.table import differences_table, moved_table
 from dacl.experiments.folders import Place
 from dacl.metrics.conventions import METRICS
 from dacl.palette import class_ink
@@ -48,11 +48,11 @@ def compared(tmp_path):
 
 
 def notes(found):
-    return "\n".join(comparison_table(found).notes)
+    return "\n".join(differences_table(found).notes)
 
 
 def test_the_table_holds_means_difference_intervals_p_and_who_won(compared):
-    table = comparison_table(compared())
+    table = differences_table(compared())
     assert table.title == "acdc, test: dacl minus cps, Dice, network a"
     cells = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert [row["class"] for row in cells] == ["RV", "LV", "foreground"]
@@ -75,7 +75,7 @@ def test_a_long_label_does_not_become_a_heading(compared):
     found = compared()
     label = "cps, cross.schedule=constant, cross.weight=0.5"
     renamed = replace(found, reference=replace(found.reference, label=label))
-    table = comparison_table(renamed)
+    table = differences_table(renamed)
     assert table.columns[2] == moved_table(renamed).columns[3] == "reference Dice %"
     assert label in table.title
 
@@ -102,7 +102,7 @@ def test_several_seeds_speak_of_claims_and_of_few_seeds(compared):
         "dacl against cps: above by 12.50 points of Dice, in 3 of 3 seeds, better for 7 of 7"
         in said
     )
-    assert all(row[6].endswith("*") for row in comparison_table(found).rows)
+    assert all(row[6].endswith("*") for row in differences_table(found).rows)
 
 
 def test_few_patients_are_told(compared):
@@ -122,7 +122,7 @@ def test_one_patient_has_no_others_to_draw(compared):
 
 def test_a_forced_mixture_is_told_first_and_on_each_line(compared):
     found = compared(other={"checkpoint_rule": "latest"}, force=True)
-    table = comparison_table(found)
+    table = differences_table(found)
     assert table.notes[0] == (
         "NOT COMPARABLE, forced: cps and dacl differ in checkpoint_rule: best != latest"
     )
@@ -176,7 +176,7 @@ def test_cases_that_moved_are_a_table_of_their_own(compared):
 def test_distances_are_written_as_they_are(compared):
     far = {p: {"RV": 4.0, "LV": 2.0} for p in OLD}
     found = compared(old=far, new={p: {"RV": 1.5, "LV": 2.0} for p in OLD}, metric="hd95_mm")
-    table = comparison_table(found)
+    table = differences_table(found)
     assert table.rows[0][2:6] == ("4.00", "1.50", "-2.50", "[-2.50, -2.50]")
     assert table.rows[0][-1] == "7/0/0"
     assert "mm; better is lower" in notes(found)
