@@ -73,3 +73,17 @@ def twins(entries: Mapping[str, Entry], split: Split) -> list[str]:
             masks = "two masks" if all(held.labeled for _, held in pair) else "one mask"
             notes.append(f"{' and '.join(names)} are one image with {masks}")
     return notes
+
+
+def unmasked(entries: Mapping[str, Entry], split: Split) -> list[str]:
+    """Name the parts of a split that are there to judge by and have no mask to do so."""
+    masked = {entry.patient for entry in entries.values() if entry.labeled}
+    lost = {
+        "val": "a run cannot choose its best step, and keeps latest.pt alone",
+        "test": "`dacl evaluate` has nothing to judge by",
+    }
+    return [
+        f"none of the {len(patients)} {part} patients has a mask: {what}"
+        for part, what in lost.items()
+        if (patients := getattr(split, part)) and masked.isdisjoint(patients)
+    ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from dacl.data.case import SpacingMm
 from dacl.data.entries import Entry
-from dacl.data.notes import notes_of, twins
+from dacl.data.notes import notes_of, twins, unmasked
 from dacl.data.readers import Discovery, Finding
 from dacl.data.splits import Split, published_slices
 
@@ -115,6 +115,7 @@ def report_of(
             *found.notes,
             *notes_of(entries, class_voxels, found.modality),
             *twins(entries, split),
+            *unmasked(entries, split),
         ),
         volumes=len(entries),
         written=written,

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from made_folders import run, write
 
 from dacl.data.split_files import SplitFile
 from dacl.data.splits import Split
@@ -115,3 +116,13 @@ def test_a_fold_of_a_file_without_folds(tmp_path):
 def test_no_file(tmp_path):
     with pytest.raises(DaclError, match="cannot be read"):
         SplitFile(tmp_path / "s.json").read(PATIENT_OF, MASKED)
+
+
+def test_a_part_without_masks_is_a_note(tmp_path):
+    raw, path = write(tmp_path / "raw"), tmp_path / "s.json"
+    path.write_text(json.dumps({"train": ["c1", "c2"], "val": ["c5"], "test": ["c3"]}))
+    report = run(raw, tmp_path / "out", split=SplitFile(path))
+    lost = [note for note in report.notes if note.startswith("none of the")]
+    assert lost == [
+        "none of the 1 val patients has a mask: a run cannot choose its best step, and keeps latest.pt alone"
+    ]
