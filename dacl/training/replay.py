@@ -95,10 +95,16 @@ class _Captured:
 
 
 class CudaGraphs:
-    """Captures CUDA graphs that share their memory: one of them is replayed at a time."""
+    """Captures CUDA graphs that share their memory: one of them is replayed at a time.
+
+    On a stream of their own: cuBLAS has one workspace per stream, in the memory of the graph that asks for it first,
+    and the end of any graph frees that of its stream (as of torch 2.13). On the one stream that PyTorch has for all
+    captures it would be taken from the graphs of one training when those of an earlier one are collected.
+    """
 
     def __init__(self) -> None:
         self._pool: Any = None
+        self._stream: torch.cuda.Stream | None = None
 
     def __call__(self, run: Callable[[], Terms]) -> Callable[[], Terms]:
         """Capture what `run` does on the device, without doing it.
@@ -107,8 +113,9 @@ class CudaGraphs:
             DaclError: it cannot be captured.
         """
         graph = torch.cuda.CUDAGraph()
+        self._stream = self._stream or torch.cuda.Stream()
         try:
-            with torch.cuda.graph(graph, pool=self._pool):
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                 terms = run()
         except RuntimeError as error:
             cause = error.__context__ or error  # the end of a failed capture fails as well

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -156,10 +157,33 @@ def test_what_cannot_be_captured_names_the_way_out(monkeypatch):
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "Stream", object)
     monkeypatch.setattr(torch.cuda, "graph", graph)
     with pytest.raises(DaclError, match="not permitted when stream is capturing") as error:
         replay.CudaGraphs()(run)
     assert "cuda_graph=false" in error.value.hint
+
+
+def test_graphs_that_share_memory_share_a_stream_and_others_do_not(monkeypatch):
+    asked = []
+
+    @contextmanager
+    def graph(_graph, pool, stream):
+        asked.append((pool, stream))
+        yield
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(pool=lambda: "pool"))
+    monkeypatch.setattr(torch.cuda, "Stream", object)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    for _ in range(2):
+        capture = replay.CudaGraphs()
+        for _ in range(2):
+            capture(lambda: Terms(torch.zeros(()), {}))
+    pools, streams = zip(*asked, strict=True)
+    assert pools == (None, "pool", None, "pool")
+    assert streams[0] is streams[1]
+    assert streams[2] is streams[3]
+    assert streams[0] is not streams[2]
 
 
 def test_cudnn_tries_its_algorithms_in_rehearsals_alone(monkeypatch):
