@@ -202,6 +202,8 @@ def test_a_misspelt_case_leaves_nothing_behind(run_dacl, judged, tmp_path):
     outcome = run_dacl("compare", *judged, "--figure", "--cases", "p9", "--device", "cpu")
     assert outcome.code == 1
     assert "no case 'p9'" in outcome.err
+    outcome = run_dacl("compare", *judged, "--figure", "--cases", "Zoe\u0301", "--device", "cpu")
+    assert "no case 'Zo\u00e9'" in outcome.err
     assert not (tmp_path / "runs" / "comparison").exists()
 
 

@@ -126,6 +126,7 @@ def test_a_figure_of_named_cases(run_dacl, run: Path) -> None:
     [
         (["--cases", "p4_frame01"], "add --figure"),
         (["--figure", "--cases", "p9"], "cases are p4_frame01, p4_frame02"),
+        (["--figure", "--cases", "Zoe\u0301"], "no case 'Zo\u00e9'"),
     ],
 )
 def test_cases_that_cannot_be_shown_stop_it_at_once(

@@ -33,6 +33,7 @@ def test_labelled_patients_by_name_and_by_lot(train):
     ("words", "said"),
     [
         (("--labeled-cases", "p4"), "'p4' is in val"),
+        (("--labeled-cases", "Zoe\u0301"), "'Zo\u00e9' is in no part"),
         (("--labeled-cases", "p1,p1"), "named twice"),
         (("--labeled-cases", "p1,p2", "--labeled", 3), "--labeled-cases names 2"),
         (("--labeled-order", "random:0", "--labeled", 9), "3 train patients have a mask"),
