@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from dacl.methods import Batch, Method
 from dacl.networks.dropout import Dropout
+from dacl.networks.transposed_convolution import TransposedConv2x2, TransposedConv2x2x2
 from dacl.networks.upsampling import BilinearUpsample
 
 REFERENCE = "fp32, eager, an optimizer per network (written by us as the field does it)"
@@ -18,11 +19,20 @@ def plain(network: nn.Module) -> nn.Module:
         elif isinstance(child, BilinearUpsample):
             doubled = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
             setattr(network, name, doubled)
+        elif isinstance(child, (TransposedConv2x2, TransposedConv2x2x2)):
+            setattr(network, name, _plain_transposed(child))
         elif isinstance(child, (nn.LeakyReLU, nn.ReLU)):
             child.inplace = False
         else:
             plain(child)
     return network
+
+
+def _plain_transposed(ours: TransposedConv2x2 | TransposedConv2x2x2) -> nn.Module:
+    kind = nn.ConvTranspose2d if isinstance(ours, TransposedConv2x2) else nn.ConvTranspose3d
+    theirs: nn.Module = kind(ours.in_channels, ours.out_channels, kernel_size=2, stride=2)
+    theirs.load_state_dict(ours.state_dict())
+    return theirs
 
 
 class FieldStep:

@@ -12,6 +12,7 @@ from dacl.networks.concatenation import concatenate
 from dacl.networks.convolution import Conv3x3
 from dacl.networks.dropout import Dropout
 from dacl.networks.output import NetworkOutput, SegmentationNetwork
+from dacl.networks.transposed_convolution import TransposedConv2x2
 from dacl.networks.upsampling import BilinearUpsample
 
 Upsampling = Literal["bilinear", "transposed"]
@@ -39,7 +40,7 @@ class _Up(nn.Module):
             self.reduce = nn.Conv2d(channels_in, channels_skip, kernel_size=1)
             self.upsample = BilinearUpsample()
         else:
-            self.upsample = nn.ConvTranspose2d(channels_in, channels_skip, kernel_size=2, stride=2)
+            self.upsample = TransposedConv2x2(channels_in, channels_skip)
         self.block = _conv_block(2 * channels_skip, channels_skip, dropout=0.0)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:

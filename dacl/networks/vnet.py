@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dacl.networks.convolution import Conv3x3x3
 from dacl.networks.output import NetworkOutput, SegmentationNetwork
+from dacl.networks.transposed_convolution import TransposedConv2x2x2
 
 ENCODER_CONVOLUTIONS = (1, 2, 3, 3, 3)
 DECODER_CONVOLUTIONS = (3, 3, 2, 1)
@@ -19,10 +20,6 @@ def _conv(channels_in: int, channels_out: int) -> nn.Module:
 
 def _down(channels_in: int, channels_out: int) -> nn.Module:
     return nn.Conv3d(channels_in, channels_out, kernel_size=2, stride=2)
-
-
-def _up(channels_in: int, channels_out: int) -> nn.Module:
-    return nn.ConvTranspose3d(channels_in, channels_out, kernel_size=2, stride=2)
 
 
 def _stage(*convolutions: nn.Module) -> nn.Sequential:
@@ -60,7 +57,7 @@ class VNet(SegmentationNetwork):
         for deep, wide, count in zip(
             widths[:0:-1], widths[-2::-1], DECODER_CONVOLUTIONS, strict=True
         ):
-            self.upsample.append(_stage(_up(deep, wide)))
+            self.upsample.append(_stage(TransposedConv2x2x2(deep, wide)))
             self.decoder.append(_stage(*(_conv(wide, wide) for _ in range(count))))
         self.dropout = nn.Dropout3d(dropout)
         self.classifier = nn.Conv3d(width, classes, kernel_size=1)

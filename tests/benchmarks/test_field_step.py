@@ -8,6 +8,7 @@ from benchmarks.made_steps import Size, batch_of, method_of
 from benchmarks.step import Step
 from dacl.networks.dropout import Dropout
 from dacl.networks.unet import UNet
+from dacl.networks.vnet import VNet
 
 SIZES = [Size(4, 32), Size(2, 48, 2, dims=3)]
 
@@ -46,6 +47,21 @@ def test_the_fields_network_differs_by_its_layers_alone():
     changed = plain(network).eval()
     assert not any(isinstance(part, Dropout) for part in changed.modules())
     assert sum(isinstance(part, torch.nn.Dropout) for part in changed.modules()) == 9
+    assert torch.equal(changed(image).logits, expected)
+
+
+@pytest.mark.parametrize(
+    ("network", "kind", "axes"),
+    [
+        (VNet(1, 2, width=4), torch.nn.ConvTranspose3d, 3),
+        (UNet(1, 2, width=4, upsampling="transposed"), torch.nn.ConvTranspose2d, 2),
+    ],
+)
+def test_the_fields_transposed_convolutions_are_pytorchs(network, kind, axes):
+    image = torch.randn(1, 1, *[16] * axes)
+    expected = network.eval()(image).logits
+    changed = plain(network).eval()
+    assert [type(part) for part in changed.modules() if isinstance(part, kind)] == [kind] * 4
     assert torch.equal(changed(image).logits, expected)
 
 

@@ -10,6 +10,7 @@ from dacl.config import merge, resolve
 from dacl.losses.consistency import cross_pseudo_supervision
 from dacl.losses.supervised import supervised_loss
 from dacl.methods import Batch
+from dacl.networks.transposed_convolution import TransposedConv2x2
 from dacl.networks.upsampling import BilinearUpsample
 
 
@@ -114,7 +115,7 @@ def test_with_a_shared_encoder_there_is_one_and_both_losses_train_it(method_name
     a, b = (method.networks[name] for name in "ab")
     assert a.encoder is b.encoder
     kinds = [{type(up.upsample) for up in network.decoder} for network in (a, b)]
-    assert kinds == [{BilinearUpsample}, {torch.nn.ConvTranspose2d}]  # MC-Net's two decoders
+    assert kinds == [{BilinearUpsample}, {TransposedConv2x2}]  # MC-Net's two decoders
 
     passes = []
     a.encoder[0].register_forward_hook(lambda *_: passes.append(1))
