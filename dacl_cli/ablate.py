@@ -20,7 +20,7 @@ from dacl_cli.stopping import stop_on_signal
 if TYPE_CHECKING:
     from dacl.experiments.cell_progress import Outcome
     from dacl.experiments.cells import Cell, Status
-    from dacl.experiments.launch import Machine
+    from dacl.experiments.launch import Slots
     from dacl.experiments.measured import RowResult
     from dacl.experiments.sweep_grid import Panel
     from dacl.table import Table
@@ -143,7 +143,7 @@ def ablate(
     from dacl.data.prepared import PreparedDataset
     from dacl.experiments.ablation import check_distinct
     from dacl.experiments.cells import plan
-    from dacl.experiments.launch import machine
+    from dacl.experiments.launch import slots_of
     from dacl.experiments.sweep_grid import panels as sweep_panels
 
     check_options(what, params, rows, without, upper_bound)
@@ -190,16 +190,16 @@ def ablate(
             return
         outcome = ablate_slurm.run(found, folder, request, wait=not no_wait)
     else:
-        share = machine(base.device, jobs, threads)
+        slots = slots_of(base.device, jobs, threads)
         if dry_run:
-            show_plan(found, dataset, share, folder, json_)
+            show_plan(found, dataset, slots, folder, json_)
             return
-        outcome = _run(found, folder, share)
+        outcome = _run(found, folder, slots)
     stem = what if without is None else "without"
     _conclude(cells, outcome, panels, folder, stem, network, force, json_, left=no_wait)
 
 
-def _run(found: Sequence[tuple[Cell, Status]], folder: Path, share: Machine) -> Outcome:
+def _run(found: Sequence[tuple[Cell, Status]], folder: Path, slots: Slots) -> Outcome:
     from dacl.experiments.cell_progress import Outcome
     from dacl.experiments.launch import launch
     from dacl_cli.ablate_view import cells_view
@@ -208,10 +208,10 @@ def _run(found: Sequence[tuple[Cell, Status]], folder: Path, share: Machine) -> 
     if not todo:
         return Outcome(failed={}, unfinished={})
     console.note(
-        f"{len(todo)} of {len(found)} cells to run, {share.jobs} at once -> {folder}", style=""
+        f"{len(todo)} of {len(found)} cells to run, {slots.jobs} at once -> {folder}", style=""
     )
     with stop_on_signal(STOPPING) as should_stop, cells_view(found) as view:
-        return launch(todo, folder, machine=share, listener=view, should_stop=should_stop)
+        return launch(todo, folder, slots=slots, listener=view, should_stop=should_stop)
 
 
 def _conclude(

@@ -12,7 +12,7 @@ from dacl_cli import console
 if TYPE_CHECKING:
     from dacl.data.prepared import PreparedDataset
     from dacl.experiments.cells import Cell, Status
-    from dacl.experiments.launch import Machine
+    from dacl.experiments.launch import Slots
 
 
 def survey(cells: Sequence[Cell], force: bool) -> list[tuple[Cell, Status]]:
@@ -34,17 +34,17 @@ def survey(cells: Sequence[Cell], force: bool) -> list[tuple[Cell, Status]]:
 def show_plan(
     found: Sequence[tuple[Cell, Status]],
     dataset: PreparedDataset,
-    share: Machine,
+    slots: Slots,
     folder: Path,
     as_json: bool,
 ) -> None:
     """The cells with the time that each takes on this machine, by a few steps of each."""
-    from dacl.experiments.estimate import estimate_seconds
+    from dacl.experiments.estimate import seconds_left_by_cell
     from dacl_cli.train_view import duration
 
     with console.progress("timing a few steps") as report:
-        seconds = estimate_seconds(found, dataset, share.threads, report)
-    total = sum(seconds.values()) / share.jobs
+        seconds = seconds_left_by_cell(found, dataset, slots.threads, report)
+    total = sum(seconds.values()) / slots.jobs
     if as_json:
         cells = [
             {"cell": cell.name, "folder": cell.run_dir, "state": status.state, "step": status.step,
@@ -52,7 +52,7 @@ def show_plan(
             for cell, status in found
         ]  # fmt: skip
         console.emit_json(
-            {"cells": cells, "jobs": share.jobs, "threads": share.threads, "seconds": total}
+            {"cells": cells, "jobs": slots.jobs, "threads": slots.threads, "seconds": total}
         )
         return
     lines = [
@@ -65,5 +65,5 @@ def show_plan(
     done = sum(status.state == "done" for _, status in found)
     console.say(
         f"{done} of {len(found)} cells done; about {duration(total)} of training left, "
-        f"{share.jobs} at once, {share.threads} threads each; evaluation comes on top"
+        f"{slots.jobs} at once, {slots.threads} threads each; evaluation comes on top"
     )

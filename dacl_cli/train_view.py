@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from dacl.config import ImageConfig
+    from dacl.data.typical import TypicalScan
     from dacl.training.records import Record
     from dacl.training.report import Plan
 
@@ -36,6 +37,16 @@ def field(image: ImageConfig) -> str:
         else f"{image.slice_spacing_mm:g} mm between slices, {image.spacing_mm:g} mm in plane"
     )
     return f"{grid}, crops of {image.patch_depth}x{image.patch_size}x{image.patch_size}"
+
+
+def typical(scan: TypicalScan, image: ImageConfig) -> str:
+    """`a typical slice: 256x216 pixels of 1.56 mm, 267x225 on the network's grid`."""
+    first = 0 if image.dims == 3 else 1
+    what, points = ("scan", "voxels") if image.dims == 3 else ("slice", "pixels")
+    own, grid = ("x".join(map(str, shape[first:])) for shape in (scan.shape_ZHW, scan.network_ZHW))
+    sides = [] if scan.spacing_mm is None else [f"{mm:.3g}" for mm in scan.spacing_mm[first:]]
+    of = f" of {sides[0] if len({*sides}) == 1 else 'x'.join(sides)} mm" if sides else ""
+    return f"a typical {what}: {own} {points}{of}, {grid} on the network's grid"
 
 
 class TrainingView:
@@ -73,6 +84,7 @@ class TrainingView:
             f"{optim.steps} steps; {plan.device}, "
             f"{'bf16' if plan.bf16 else 'fp32'}, {plan.threads} threads"
             + (f" on each of {plan.ranks} ranks" if plan.ranks > 1 else ""),
+            typical(plan.typical, image),
             f"about {duration(plan.estimated_seconds)}"
             + (f", going on from step {plan.start_step}" if plan.start_step else ""),
         ]

@@ -37,12 +37,7 @@ SPACES: dict[EmbeddingSpace, str] = {
 
 def require_space(trained: Trained, space: EmbeddingSpace, network: str) -> None:
     """DaclError unless the method has this network, and a projection head where one is asked for."""
-    names = trained.method.network_names
-    if network not in names:
-        raise DaclError(
-            f"{trained.path} is a run of {trained.config.method}, which has no network {network!r}",
-            f"it has {', '.join(names)}",
-        )
+    trained.method.require_network(network, mean=False, of=trained.path)
     if space == "projection":
         choose_space(trained, "projection")
 

@@ -104,7 +104,7 @@ def draw_columns(
     """`draw_case_figure` of runs that are open."""
     dataset = columns[0].judged.dataset
     for column in columns:
-        column.judged.require_network(network)
+        column.judged.trained.method.require_network(network, mean=True)
         other = column.judged.dataset
         if (other.fingerprint, other.split.hash) != (dataset.fingerprint, dataset.split.hash):
             raise DaclError(

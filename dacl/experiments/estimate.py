@@ -10,7 +10,7 @@ from dacl.training.device import cpu_threads
 from dacl.training.loop import Trainer
 
 
-def estimate_seconds(
+def seconds_left_by_cell(
     found: Sequence[tuple[Cell, Status]],
     dataset: PreparedDataset,
     threads: int,

@@ -91,7 +91,7 @@ def evaluate(
         path, checkpoint=request.checkpoint, data=request.data, device=request.device,
         precision=request.precision, post=request.post,
     )  # fmt: skip
-    judged.require_network(request.network)
+    judged.trained.method.require_network(request.network, mean=True)
     trained, dataset = judged.trained, judged.dataset
     cases = dataset.judged_cases(request.split)
     if request.cases is not None:

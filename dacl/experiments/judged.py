@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from dacl.data.prepared import CaseInfo, PreparedDataset
-from dacl.errors import DaclError
 from dacl.inference.postprocess import largest_component, require_post
 from dacl.inference.volumes import predict_volume
 from dacl.training.checkpoint import Trained, load_trained, open_data
@@ -23,15 +22,6 @@ class Judged:
     dataset: PreparedDataset
     device: torch.device
     post: Literal["none", "largest-component"] = "none"
-
-    def require_network(self, name: str) -> None:
-        """DaclError unless the method has a network of this name."""
-        judged = self.trained.method.judged
-        if name not in judged:
-            raise DaclError(
-                f"{self.trained.config.method} has no network {name!r}",
-                f"it has {', '.join(judged)}",
-            )
 
     def predict(self, case: CaseInfo) -> dict[str, np.ndarray]:
         """Post-processed masks of every judged network: uint8 class indices (Z, H, W) on the scan's own grid."""

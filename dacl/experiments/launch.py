@@ -22,8 +22,8 @@ from dacl.training.device import pick_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What the processes share."""
+class Slots:
+    """How many processes run at once, and what each has."""
 
     jobs: int
     """Processes at once."""
@@ -33,7 +33,7 @@ class Machine:
     """As CUDA_VISIBLE_DEVICES names them; empty on a CPU."""
 
 
-def machine(device: str, jobs: int | None = None, threads: int | None = None) -> Machine:
+def slots_of(device: str, jobs: int | None = None, threads: int | None = None) -> Slots:
     """One process per GPU, or one; the cores divided among them.
 
     Raises:
@@ -45,14 +45,14 @@ def machine(device: str, jobs: int | None = None, threads: int | None = None) ->
         names = [name.strip() for name in visible.split(",") if name.strip()]
         gpus = tuple(names or map(str, range(torch.cuda.device_count())))
     jobs = jobs or max(1, len(gpus))
-    return Machine(jobs=jobs, threads=threads or max(1, torch.get_num_threads() // jobs), gpus=gpus)
+    return Slots(jobs=jobs, threads=threads or max(1, torch.get_num_threads() // jobs), gpus=gpus)
 
 
 def launch(
     cells: Sequence[Cell],
     out: Path,
     *,
-    machine: Machine,
+    slots: Slots,
     listener: CellListener,
     should_stop: Callable[[], bool] = lambda: False,
     poll_seconds: float = 0.5,
@@ -62,7 +62,7 @@ def launch(
     Args:
         cells: of one table; those that are done are passed over.
         out: the folder of the table; `configs/` and `logs/` are written there.
-        machine: how many processes at once, and on what.
+        slots: how many processes at once, and on what.
         listener: hears what happens.
         should_stop: once true, nothing new begins and each process is asked to save and end.
         poll_seconds: between two looks at the processes.
@@ -73,7 +73,7 @@ def launch(
     waiting = deque(cells)
     with alone(out) as lock:
         refuse_submitted(cells, out)
-        jobs = _Jobs(out, machine, listener, lock)
+        jobs = _Jobs(out, slots, listener, lock)
         try:
             while waiting or jobs.running:
                 if should_stop():
@@ -94,11 +94,11 @@ def launch(
 
 
 class _Jobs:
-    """The cells in work, each in a slot of the machine."""
+    """The cells in work, each in a slot of its own."""
 
-    def __init__(self, out: Path, machine: Machine, listener: CellListener, lock: int) -> None:
-        self._out, self._machine, self._listener, self._lock = out, machine, listener, lock
-        self.free = deque(range(machine.jobs))
+    def __init__(self, out: Path, slots: Slots, listener: CellListener, lock: int) -> None:
+        self._out, self._slots, self._listener, self._lock = out, slots, listener, lock
+        self.free = deque(range(slots.jobs))
         self.running: list[_Job] = []
         self.failed: dict[str, str] = {}
         self.unfinished: dict[str, str] = {}
@@ -107,7 +107,7 @@ class _Jobs:
     def begin(self, cell: Cell) -> None:
         """Start what a cell needs first, if it needs anything."""
         try:
-            commands = CellCommands(cell, self._out, self._machine.threads)
+            commands = CellCommands(cell, self._out, self._slots.threads)
             job = _Job(slot=self.free[0], commands=commands)
             if self._next(job):
                 self.free.popleft()
@@ -138,7 +138,7 @@ class _Jobs:
                 self._ended(job, code)
 
     def _next(self, job: "_Job") -> bool:
-        gpus = self._machine.gpus
+        gpus = self._slots.gpus
         environment = {"CUDA_VISIBLE_DEVICES": gpus[job.slot % len(gpus)]} if gpus else {}
         return job.commands.next(environment, self._lock)
 

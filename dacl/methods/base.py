@@ -6,6 +6,7 @@ slices or D H W of volumes. A method never asks which: its networks and the shap
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from dacl.config import Config
 from dacl.contrast.compactness import labeled_compactness_and_density
 from dacl.contrast.draws import Draws
+from dacl.errors import DaclError
 from dacl.networks.output import NetworkOutput, SegmentationNetwork
 from dacl.networks.unet import UNet
 from dacl.networks.vnet import VNet
@@ -215,6 +217,17 @@ class Method(nn.Module):
     def judged(self) -> tuple[str, ...]:
         """Names under which `predict` answers: the networks, and their mean where there are two."""
         return (*self.network_names, "mean") if len(self.network_names) > 1 else self.network_names
+
+    def require_network(self, name: str, *, mean: bool, of: Path | None = None) -> None:
+        """DaclError, which names the file `of` or the method, unless a network has this name.
+
+        With `mean`, the mean of several is one of them.
+        """
+        names = self.judged if mean else self.network_names
+        if name not in names:
+            raise DaclError(
+                f"{of or self.config.method} has no network {name!r}", f"it has {', '.join(names)}"
+            )
 
     @torch.no_grad()
     def predict(self, images: Float[Tensor, "B C *S"]) -> dict[str, Float[Tensor, "B N *S"]]:

@@ -68,8 +68,7 @@ def load_model(
         trained = load_trained(path, device, checkpoint)
         method, config, meta, path_used = trained.method, trained.config, trained.meta, trained.path
         network, about = network or "a", describe(trained)
-    if network not in method.judged:
-        raise DaclError(f"{path} has no network {network!r}", f"it has {', '.join(method.judged)}")
+    method.require_network(network, mean=True, of=path)
     method.to(device).bf16 = use_bf16(precision, device)
     about = {"file": path_used.name, "sha256": sha256(path_used.read_bytes()), **about}
     return Model(method, config, meta, network, path_used, about, _notes(about))

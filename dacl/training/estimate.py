@@ -13,7 +13,7 @@ from dacl.training.feed import Feed
 from dacl.training.validation import validate
 
 
-def estimated_seconds(
+def seconds_left(
     method: Method,
     feed: Feed,
     dataset: PreparedDataset,

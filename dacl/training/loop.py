@@ -22,6 +22,7 @@ from torch import Tensor
 from dacl import __version__
 from dacl.config import Config, resolve
 from dacl.data.prepared import CaseInfo, PreparedDataset
+from dacl.data.typical import grid_notes, typical_scan
 from dacl.errors import DaclError
 from dacl.methods import METHODS, Batch
 from dacl.methods.base import Moment, Terms
@@ -31,12 +32,13 @@ from dacl.training import checkpoint, distributed, silent, streams
 from dacl.training.ahead import Ahead
 from dacl.training.compiled import compiled_terms, has_fixed_shapes, worth_compiling
 from dacl.training.device import device_name, peak_memory_mb, precision_name, trains_in_bf16
-from dacl.training.estimate import estimated_seconds
+from dacl.training.estimate import seconds_left
 from dacl.training.feed import Feed
 from dacl.training.folder import begin_folder, sole_journal
 from dacl.training.health import Watch
 from dacl.training.journal import Journal, require_tensorboard
 from dacl.training.optimizer import optimizer_of, restore_optimizer
+from dacl.training.recent import RecentLosses
 from dacl.training.records import Record, train_record, val_record, warning_record
 from dacl.training.replay import Replayed
 from dacl.training.report import Listener, Plan, RunSummary
@@ -46,10 +48,6 @@ from dacl.training.validation import validate
 
 class Finished(DaclError):
     """There is nothing left to train."""
-
-
-class Diverged(DaclError):
-    """A loss became NaN or infinite."""
 
 
 class Trainer:
@@ -96,14 +94,14 @@ class Trainer:
         self._compiled_terms = compiled_terms(self.method) if config.compile else None
         self.optimizer = optimizer_of(self.method, config.optim, self.device)
         replays = self.device.type == "cuda" and ranks.world == 1 and has_fixed_shapes(config)
-        self._replayed = Replayed(self._update) if replays and config.cuda_graph else None
+        self._replayed = Replayed() if replays and config.cuda_graph else None
         if self._replayed or config.compile:
             over_groups(self.method, self.device)
         self._drawn = Ahead(self.feed.batch, self.method.moment, self.device)
         self.step = 0
         self._rng: dict[str, Tensor] | None = None
         self.best: dict[str, Any] | None = None
-        self._since_log: list[Tensor] = []
+        self._recent = RecentLosses(run_dir)
 
     @classmethod
     def resume(
@@ -175,10 +173,13 @@ class Trainer:
 
     def train_step(self) -> None:
         """Draw a batch, learn from it, and keep its losses."""
-        learn = self._replayed or self._update
-        self._terms = learn(*self._drawn(self.step), poly_lr(self.step, self.config.optim))
-        losses = torch.stack([self._terms.total, *self._terms.parts.values()])
-        self._since_log.append(self.ranks.mean(losses))
+        batch, moment = self._drawn(self.step)
+        lr = poly_lr(self.step, self.config.optim)
+        if self._replayed:
+            self._terms = self._replayed(self._update, batch, moment, lr)
+        else:
+            self._terms = self._update(batch, moment, lr)
+        self._recent.add(self._terms, self.ranks)
         self.step += 1
         if self.step < self.config.optim.steps:
             self._drawn.prepare(self.step)
@@ -195,13 +196,11 @@ class Trainer:
         return replace(terms, total=terms.total.detach())
 
     def _log(self) -> Record:
-        means = self._checked_losses().mean(dim=0).tolist()
+        means = self._recent.taken(self.step)
         lr = poly_lr(self.step - 1, self.config.optim)
         weights = self.method.weights(self.step - 1)
         names = self.dataset.class_names[1:]
-        record = train_record(self.step, means, self._terms, weights, lr, names)
-        self._since_log = []
-        return self._written(record)
+        return self._written(train_record(self.step, means, self._terms, weights, lr, names))
 
     def _warn(self, record: Record, listener: Listener) -> None:
         for text in self._watch(record):
@@ -213,40 +212,8 @@ class Trainer:
         self.journal.append(record)
         return record
 
-    def _checked_losses(self) -> Tensor:
-        """The losses since the last record, on the CPU.
-
-        Raises:
-            Diverged: one of them is not finite. Read here rather than every step: each look waits for the device.
-        """
-        if not self._since_log:
-            return torch.zeros(0)
-        losses = torch.stack(self._since_log).cpu().double()  # MPS has no double
-        broken = (~losses.isfinite()).nonzero()
-        if len(broken):
-            row, column = broken[0].tolist()
-            step = self.step - len(losses) + row + 1
-            names = ["total", *self._terms.parts]
-            finite = losses[row].isfinite().tolist()
-            parts = [name for name, fine in zip(names, finite, strict=True) if not fine]
-            term = next((part for part in parts if part != "total"), names[column])
-            raise Diverged(
-                f"the loss is not finite at step {step}: term {term!r} is "
-                f"{losses[row, names.index(term)]:g}",
-                self._way_out(),
-            )
-        return losses
-
-    def _way_out(self) -> str:
-        checkpoints = [self.run_dir / f"{name}.pt" for name in ("latest", "best")]
-        good = next(filter(Path.exists, checkpoints), None)
-        return (
-            f"last good checkpoint: {good or 'none yet'}; "
-            "start a new run with a lower learning rate (--lr) or --precision fp32"
-        )
-
     def _validate(self, listener: Listener) -> None:
-        self._checked_losses()
+        self._recent.require_finite(self.step)
         distributed.share_running_statistics(self.ranks, self.method)
         found = validate(self.method, self.dataset, self.val_cases, self.device, self.ranks)
         record = self._written(val_record(self.step, found, self.dataset.class_names[1:]))
@@ -262,6 +229,8 @@ class Trainer:
 
     def plan(self) -> Plan:
         """What is about to happen, with a time estimate from a few steps of a copy."""
+        image = self.config.image
+        typical = typical_scan([*self.feed.labeled_cases, *self.feed.unlabeled_cases], image)
         return Plan(
             run_dir=self.run_dir,
             config=self.config,
@@ -275,11 +244,16 @@ class Trainer:
             unlabeled_patients=len(self.feed.unlabeled_patients),
             unlabeled_slices=_slices(self.feed.unlabeled_cases),
             val_patients=len({case.patient for case in self.val_cases}),
+            typical=typical,
             start_step=self.step,
-            estimated_seconds=estimated_seconds(
+            estimated_seconds=seconds_left(
                 self.method, self.feed, self.dataset, self.val_cases, self.device, self.step
             ),
-            notes=(*self.notes, *worth_compiling(self.config, self.device, self.ranks, self.step)),
+            notes=(
+                *self.notes,
+                *grid_notes(typical, image),
+                *worth_compiling(self.config, self.device, self.ranks, self.step),
+            ),
         )
 
     def _wall(self) -> dict[str, float]:
@@ -352,15 +326,9 @@ class Trainer:
             yield
 
     def _save(self, name: str) -> None:
-        self._checked_losses()  # a checkpoint is never newer than a NaN
-        broken = [
-            name for name, value in self.method.state_dict().items() if not value.isfinite().all()
-        ]
-        if broken:
-            raise Diverged(
-                f"the losses are finite at step {self.step}, but {broken[0]} is not: a gradient was NaN or infinite",
-                self._way_out(),
-            )
+        # a checkpoint is never newer than a NaN
+        self._recent.require_finite(self.step)
+        self._recent.require_finite_weights(self.method, self.step)
         rng = streams.states(self.device)
         state = {
             "step": self.step,
@@ -368,7 +336,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "rng": rng,
             "rng_of_others": self.ranks.gather_objects(rng)[1:],
-            "since_log": [losses.cpu() for losses in self._since_log],
+            "since_log": [losses.cpu() for losses in self._recent.of_steps],
             "best": self.best,
             "config": self.config.model_dump(mode="json"),
             "meta": checkpoint.pack_meta(self.meta()),
@@ -387,7 +355,7 @@ class Trainer:
             own = of_ranks[self.ranks.rank]
             self._rng = {name: torch.ByteTensor(stream) for name, stream in own.items()}
         self.step, self.best = state["step"], state["best"]
-        self._since_log = [losses.to(self.device) for losses in state["since_log"]]
+        self._recent.restore(state["since_log"], self.device)
         machine = self._machine() | self._software()
         self.notes += [
             f"{key}: the run began with {before} and goes on with {machine[key]}; not the same bits"

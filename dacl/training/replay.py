@@ -34,17 +34,23 @@ class Replayed:
     """An update that is captured after some rehearsals and from then on replayed, logged steps by a graph of their own.
 
     Args:
-        update: looks at no value on the device, and depends on nothing that changes but its arguments and the weights.
         capturer: makes what captures; by default CUDA graphs that share their memory.
     """
 
-    def __init__(self, update: Update, capturer: Callable[[], Capture] | None = None) -> None:
-        self._update = update
+    def __init__(self, capturer: Callable[[], Capture] | None = None) -> None:
         self._capturer = capturer or CudaGraphs
         self._begin(frozenset())
 
-    def __call__(self, batch: Batch, moment: Moment, lr: float) -> Terms:
-        """One update. What it returns is overwritten by the next."""
+    def __call__(self, update: Update, batch: Batch, moment: Moment, lr: float) -> Terms:
+        """One update. What it returns is overwritten by the next.
+
+        Args:
+            update: the same at each call. It looks at no value on the device, and depends on nothing that changes but
+                its arguments and the weights. It is not kept: who updates holds the graphs, and not they him.
+            batch: of this step, as is the moment.
+            moment: see there.
+            lr: learning rate.
+        """
         if moment.idle != self._idle:
             self._begin(moment.idle)
         captured = self._captured.get(moment.logged)
@@ -52,8 +58,8 @@ class Replayed:
             with _algorithms_tried():
                 if not self._rehearsed(moment.logged):
                     self._rehearsals[moment.logged] += 1
-                    return self._update(batch, moment, lr)
-                captured = _Captured(self._update, self._capture, batch, moment)
+                    return update(batch, moment, lr)
+                captured = _Captured(update, self._capture, batch, moment)
             self._captured[moment.logged] = captured
         return captured(batch, moment, lr)
 

@@ -33,8 +33,9 @@ def test_what_a_run_prints(train, place):
     assert lines[2].startswith(
         "1.5 mm in plane, 32x32 crops, 2+2 slices a step, 5 steps; cpu, fp32"
     )
-    assert lines[3].startswith("about ")
-    assert lines[4].startswith("step 4  validation Dice %  network a: mean ")
+    assert lines[3] == "a typical slice: 48x40 pixels of 1.5 mm, 48x40 on the network's grid"
+    assert lines[4].startswith("about ")
+    assert lines[5].startswith("step 4  validation Dice %  network a: mean ")
     assert any(line.startswith("step 5/5  supervised ") for line in lines)
     run_dir = "runs/tiny-cps-2labeled-seed4"
     said = outcome.out.splitlines()

@@ -52,4 +52,16 @@ def test_volumes_are_announced_as_patches(train):
     assert (
         "10 mm between slices, 1.5 mm in plane, crops of 16x32x32, 2 patches a step" in outcome.err
     )
+    assert "a typical scan: 2x48x40 voxels of 10x1.5x1.5 mm, 2x48x40 on the" in outcome.err
     assert Path("runs/tiny-supervised-3d-1labeled-seed0/latest.pt").is_file()
+
+
+def test_a_grid_too_coarse_for_the_scans_is_noted(train):
+    outcome = train("--steps", 1, "--method", "supervised", "--set", "image.spacing_mm=4")
+    assert outcome.code == 0, outcome.err
+    told = [line for line in outcome.err.splitlines() if "the network's" in line]
+    assert told == [
+        "a typical slice: 48x40 pixels of 1.5 mm, 18x15 on the network's grid",
+        "in plane the network's pixels are 2.7 times as wide as the scans': "
+        "thin structures may be lost; a smaller image.spacing_mm keeps them",
+    ]

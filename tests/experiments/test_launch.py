@@ -16,8 +16,8 @@ from dacl.errors import DaclError
 from dacl.experiments import cell_commands
 from dacl.experiments.cell_commands import commands, log_path
 from dacl.experiments.cells import Status, look
-from dacl.experiments.estimate import estimate_seconds
-from dacl.experiments.launch import Machine, machine
+from dacl.experiments.estimate import seconds_left_by_cell
+from dacl.experiments.launch import Slots, slots_of
 from dacl.training.journal import Journal
 from dacl.training.loop import Trainer
 
@@ -180,8 +180,8 @@ def test_a_stop_asks_each_process_once_and_begins_nothing(data, tmp_path, monkey
     asked = iter([False, False, False, True, True, True])
     monkeypatch.setattr(cell_commands, "start", start)
     cells = tiny_ablation.cells(data, tmp_path)
-    two = Machine(jobs=2, threads=1)
-    outcome, heard = run_all(cells, tmp_path, machine=two, should_stop=lambda: next(asked, True))
+    two = Slots(jobs=2, threads=1)
+    outcome, heard = run_all(cells, tmp_path, slots=two, should_stop=lambda: next(asked, True))
     assert [process.asked for process in started] == [1, 1]
     assert outcome.failed == {}
     assert outcome.unfinished == {cell.name: "not run" for cell in cells}
@@ -214,12 +214,12 @@ def test_one_process_per_gpu(data, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert machine("cuda") == Machine(jobs=2, threads=3, gpus=("0", "1"))
-    assert machine("cuda", jobs=4) == Machine(jobs=4, threads=1, gpus=("0", "1"))
-    assert machine("cpu") == Machine(jobs=1, threads=6)
-    assert machine("cpu", jobs=2, threads=5) == Machine(jobs=2, threads=5)
+    assert slots_of("cuda") == Slots(jobs=2, threads=3, gpus=("0", "1"))
+    assert slots_of("cuda", jobs=4) == Slots(jobs=4, threads=1, gpus=("0", "1"))
+    assert slots_of("cpu") == Slots(jobs=1, threads=6)
+    assert slots_of("cpu", jobs=2, threads=5) == Slots(jobs=2, threads=5)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    two = machine("cuda")
+    two = slots_of("cuda")
     assert two.gpus == ("3", "5")
     environments = []
 
@@ -228,7 +228,7 @@ def test_one_process_per_gpu(data, tmp_path, monkeypatch):
         return tiny_ablation.Ended(1)
 
     monkeypatch.setattr(cell_commands, "start", start)
-    run_all(tiny_ablation.cells(data, tmp_path), tmp_path, machine=two)
+    run_all(tiny_ablation.cells(data, tmp_path), tmp_path, slots=two)
     gpus = [environment["CUDA_VISIBLE_DEVICES"] for environment in environments]
     assert gpus == ["3", "5", "3", "5"]
     assert {environment["OMP_NUM_THREADS"] for environment in environments} == {"3"}
@@ -274,7 +274,9 @@ def test_the_estimate_times_each_recipe_once(data, tmp_path, monkeypatch):
         Status(state="trained", step=10), Status(state="not run"),
     ]  # fmt: skip
     before = torch.get_num_threads()
-    seconds = estimate_seconds(list(zip(cells, states, strict=True)), PreparedDataset.open(data), 2)
+    seconds = seconds_left_by_cell(
+        list(zip(cells, states, strict=True)), PreparedDataset.open(data), 2
+    )
     assert timed == ["cps", "dacl"]
     assert threads == [2, 2]
     assert torch.get_num_threads() == before

@@ -9,7 +9,7 @@ import torch
 
 from dacl.ranks import Ranks
 from dacl.training import estimate
-from dacl.training.estimate import estimated_seconds
+from dacl.training.estimate import seconds_left
 
 
 class Clock:
@@ -42,7 +42,7 @@ def trainer(data, tmp_path, monkeypatch):
 
 
 def estimated(trainer, val_cases, step):
-    return estimated_seconds(
+    return seconds_left(
         trainer.method, trainer.feed, trainer.dataset, val_cases, trainer.device, step
     )
 

@@ -11,6 +11,7 @@ from dacl.methods.base import Terms
 from dacl.training import journal as journal_module
 from dacl.training import loop
 from dacl.training.journal import Journal
+from dacl.training.recent import Diverged
 from dacl.training.records import train_record, warning_record
 from dacl.training.schedule import poly_lr
 
@@ -233,7 +234,7 @@ def test_tensorboard_is_closed_once_at_the_end_of_a_run(
     if ends == "diverged":
         with torch.no_grad():
             next(trainer.method.parameters()).fill_(math.nan)
-        with pytest.raises(loop.Diverged):
+        with pytest.raises(Diverged):
             trainer.run(tiny.Quiet())
     else:
         trainer.run(tiny.Quiet(), lambda: ends == "stopped")

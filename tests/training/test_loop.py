@@ -1,4 +1,6 @@
+import gc
 import shutil
+import weakref
 from dataclasses import replace
 
 import h5py
@@ -13,7 +15,8 @@ from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.training import checkpoint, loop
 from dacl.training.feed import Feed
-from dacl.training.loop import Diverged
+from dacl.training.recent import Diverged
+from dacl.training.replay import Replayed
 from dacl.training.validation import Validation
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -186,7 +189,7 @@ def test_the_estimate_leaves_everything_as_it_was(method, data, tmp_path):
             "rng": torch.get_rng_state(),
             "training": [module.training for module in trainer.method.modules()],
             "step": trainer.step,
-            "waiting": len(trainer._since_log),
+            "waiting": len(trainer._recent.of_steps),
             "batch": trainer.feed.batch(trainer.step).images,
         }
 
@@ -363,3 +366,18 @@ def test_a_fresh_run_in_the_folder_of_another_is_refused(data, tmp_path):
         file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()
     }
     assert after == before
+
+
+def test_a_trainer_that_is_done_goes_without_the_collector(data, tmp_path):
+    """On a GPU its memory would count as the next run's."""
+    trainer = tiny.trainer_of(data, tmp_path / "run", "dacl", optim={"steps": 4})
+    trainer._replayed = Replayed(lambda: lambda run: run)  # as on a GPU, but for the graphs
+    trainer.run(tiny.Quiet())
+    method = weakref.ref(trainer.method)
+    gc.collect()
+    gc.disable()
+    try:
+        del trainer
+        assert method() is None
+    finally:
+        gc.enable()

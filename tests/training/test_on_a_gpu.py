@@ -41,7 +41,7 @@ def losses(data, run_dir, method: str, **over) -> list[list[float]]:
     torch.manual_seed(0)
     for _ in range(STEPS):
         trainer.train_step()
-    return torch.stack(trainer._since_log).tolist()
+    return torch.stack(trainer._recent.of_steps).tolist()
 
 
 @pytest.mark.parametrize("method", ["supervised", "cps", "dacl"])

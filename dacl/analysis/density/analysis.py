@@ -85,11 +85,7 @@ def analyze_density(
     device = pick_device(request.device)
     report(0, 3, "reading the checkpoint")
     trained = load_trained(path, device, request.checkpoint)
-    if request.network not in trained.method.network_names:
-        raise DaclError(
-            f"{trained.config.method} has no network {request.network!r}",
-            f"it has {', '.join(trained.method.network_names)}",
-        )
+    trained.method.require_network(request.network, mean=False)
     space = choose_space(trained, request.space)
     dataset = open_data(trained.meta, trained.path, request.data)
     labeled = dataset.judged_cases(request.split)

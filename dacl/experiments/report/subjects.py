@@ -72,7 +72,7 @@ def open_runs(paths: Sequence[Path], request: ReportRequest) -> list[Opened]:
         judged = open_judged(
             path, checkpoint=request.checkpoint, data=request.data, device=request.device
         )
-        judged.require_network(request.network)
+        judged.trained.method.require_network(request.network, mean=True)
         every.append(judged)
     files = [judged.trained.path.resolve() for judged in every]
     for path, file in zip(paths, files, strict=True):

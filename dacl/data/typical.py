@@ -1,0 +1,67 @@
+"""What the training grid makes of a typical scan: said when a run begins, for nothing else moved Dice as much."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from dacl.config import ImageConfig
+from dacl.data.case import SpacingMm
+from dacl.data.grid import resampled_size
+from dacl.data.prepared import CaseInfo
+from dacl.data.volume_grid import Shape3, network_shape
+
+COARSE = 2.0
+"""Times as wide as a scan's own pixels, above which the grid's are called coarse."""
+
+
+class TypicalScan(NamedTuple):
+    """Medians over the cases, axis by axis, and the network's grid of such a scan."""
+
+    shape_ZHW: Shape3
+    spacing_mm: SpacingMm | None
+    """Z, H, W; None where no case has any."""
+    network_ZHW: Shape3
+    """Slices stay what they are in 2D."""
+
+
+def typical_scan(cases: Sequence[CaseInfo], image: ImageConfig) -> TypicalScan:
+    """Of at least one case."""
+    depth, height, width = (round(n) for n in _medians(case.shape_ZHW for case in cases))
+    shape = depth, height, width
+    known = [case.spacing_mm for case in cases if case.spacing_mm is not None]
+    z_mm, y_mm, x_mm = _medians(known) if known else (0.0, 0.0, 0.0)
+    spacing = (z_mm, y_mm, x_mm) if known else None
+    if image.dims == 3:
+        return TypicalScan(shape, spacing, network_shape(shape, spacing, image))
+    if image.geometry == "resize":
+        return TypicalScan(shape, spacing, (depth, image.patch_size, image.patch_size))
+    return TypicalScan(shape, spacing, (depth, *resampled_size((height, width), spacing, image)))
+
+
+def grid_notes(scan: TypicalScan, image: ImageConfig) -> list[str]:
+    """What is worth a look before hours are spent on a grid: too coarse for the scans, or far smaller than a crop."""
+    own, grid = scan.shape_ZHW[1:], scan.network_ZHW[1:]
+    wider = max(n / m for n, m in zip(own, grid, strict=True))
+    resized = image.geometry == "resize"
+    notes = []
+    if wider > COARSE:
+        finer = f"a larger --patch-size than {image.patch_size}"
+        if image.dims == 3 and resized:
+            finer = "a larger image.volume_shape"
+        elif not resized:
+            finer = "a smaller image.spacing_mm"
+        notes.append(
+            f"in plane the network's pixels are {wider:.1f} times as wide as the scans': "
+            f"thin structures may be lost; {finer} keeps them"
+        )
+    if not resized and 2 * max(grid) < image.patch_size:
+        notes.append(
+            f"a typical slice has {grid[0]}x{grid[1]} pixels on the network's grid, and a crop of "
+            f"{image.patch_size}x{image.patch_size} is mostly padding: "
+            "choose a smaller image.spacing_mm or --patch-size"
+        )
+    return notes
+
+
+def _medians(triples: Iterable[tuple[float, float, float]]) -> list[float]:
+    return [median(axis) for axis in zip(*triples, strict=True)]
