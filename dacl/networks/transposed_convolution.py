@@ -24,9 +24,11 @@ class _Doubling(_ConvTransposeNd):
             theirs: Tensor = super().forward(input, output_size)
             return theirs
         assert self.bias is not None
-        autocast = torch.is_autocast_enabled("cpu")
-        dtype = torch.get_autocast_dtype("cpu") if autocast else self.weight.dtype
-        out: Tensor = _Doubled.apply(*(each.to(dtype) for each in (input, self.weight, self.bias)))
+        tensors = [input, self.weight, self.bias]
+        # outside of autocast an input of another type is refused, as PyTorch does
+        if torch.is_autocast_enabled("cpu"):
+            tensors = [each.to(torch.get_autocast_dtype("cpu")) for each in tensors]
+        out: Tensor = _Doubled.apply(*tensors)
         return out
 
 

@@ -62,6 +62,13 @@ def test_under_autocast_parameters_learn_in_their_own_type(kind):
     assert [each.dtype for each in found[0]] == [torch.bfloat16] + 3 * [torch.float32]
 
 
+def test_an_image_of_another_type_is_refused_as_by_pytorch():
+    layers, x = pair(TransposedConv2x2)
+    for layer in layers:
+        with pytest.raises(RuntimeError, match="Double"):
+            layer(x.double())
+
+
 @pytest.mark.parametrize("frozen", ["x", "weight", "bias"])
 def test_what_is_frozen_gets_no_gradient(frozen):
     (ours, _), x = pair(TransposedConv2x2)
