@@ -13,7 +13,7 @@ from dacl.config_text import read_toml
 from dacl.data.casefile import case_path
 from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
-from dacl.training import checkpoint, loop
+from dacl.training import checkpoint, loop, replay
 from dacl.training.feed import Feed
 from dacl.training.recent import Diverged
 from dacl.training.replay import Replayed
@@ -368,11 +368,18 @@ def test_a_fresh_run_in_the_folder_of_another_is_refused(data, tmp_path):
     assert after == before
 
 
-def test_a_trainer_that_is_done_goes_without_the_collector(data, tmp_path):
+def test_a_trainer_that_is_done_goes_without_the_collector(data, tmp_path, monkeypatch):
     """On a GPU its memory would count as the next run's."""
     trainer = tiny.trainer_of(data, tmp_path / "run", "dacl", optim={"steps": 4})
-    trainer._replayed = Replayed(lambda: lambda run: run)  # as on a GPU, but for the graphs
+
+    def capture(run):  # as on a GPU: what ran is kept, and not who ran it
+        terms = run()
+        return lambda: terms
+
+    monkeypatch.setattr(replay, "PATIENCE", 1)
+    trainer._replayed = Replayed(lambda: capture)
     trainer.run(tiny.Quiet())
+    assert trainer._replayed._captured
     method = weakref.ref(trainer.method)
     gc.collect()
     gc.disable()
