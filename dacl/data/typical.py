@@ -55,10 +55,12 @@ def grid_notes(scan: TypicalScan, image: ImageConfig) -> list[str]:
             f"thin structures may be lost; {finer} keeps them"
         )
     if not resized and 2 * max(grid) < image.patch_size:
+        # without a spacing there is no resampling that another one would change
+        known = scan.spacing_mm is not None
+        smaller = "image.spacing_mm or --patch-size" if known else "--patch-size"
         notes.append(
             f"a typical slice has {grid[0]}x{grid[1]} pixels on the network's grid, and a crop of "
-            f"{image.patch_size}x{image.patch_size} is mostly padding: "
-            "choose a smaller image.spacing_mm or --patch-size"
+            f"{image.patch_size}x{image.patch_size} is mostly padding: choose a smaller {smaller}"
         )
     return notes
 

@@ -66,6 +66,10 @@ CROPS = ImageConfig(geometry="resample", patch_size=128)
         (SQUARE, (512, 256), (128, 128), ["4.0 times as wide as the scans': .* --patch-size than 128"]),
         (CROPS, (512, 512), (250, 250), ["2.0 times as wide .* a smaller image.spacing_mm"]),
         (ImageConfig(dims=3), (512, 512), (160, 160), ["3.2 times as wide .* image.volume_shape"]),
+        (
+            ImageConfig(dims=3, geometry="resample"), (512, 512), (200, 200),
+            ["2.6 times as wide .* a smaller image.spacing_mm"],
+        ),
         (CROPS, (64, 60), (60, 60), ["typical slice has 60x60 pixels .* of 128x128 is mostly padding"]),
         (CROPS, (400, 400), (40, 40), ["10.0 times as wide", "has 40x40 pixels"]),
         # nothing to say
@@ -76,7 +80,16 @@ CROPS = ImageConfig(geometry="resample", patch_size=128)
     ],
 )  # fmt: skip
 def test_notes(image, own, grid, said):
-    notes = grid_notes(TypicalScan((8, *own), None, (8, *grid)), image)
+    notes = grid_notes(TypicalScan((8, *own), (5.0, 1.0, 1.0), (8, *grid)), image)
     assert len(notes) == len(said)
     for note, pattern in zip(notes, said, strict=True):
         assert re.search(pattern, note)
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "advice"),
+    [((5.0, 1.0, 1.0), "a smaller image.spacing_mm or --patch-size"), (None, "a smaller --patch-size")],
+)  # fmt: skip
+def test_a_spacing_is_advised_only_where_scans_are_resampled(spacing_mm, advice):
+    [note] = grid_notes(TypicalScan((8, 60, 60), spacing_mm, (8, 60, 60)), CROPS)
+    assert note.endswith(f": choose {advice}")
