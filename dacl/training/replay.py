@@ -46,10 +46,11 @@ class Replayed:
 
         Args:
             update: the same at each call. It looks at no value on the device, and depends on nothing that changes but
-                its arguments and the weights. It is not kept: who updates holds the graphs, and not they him.
-            batch: of this step, as is the moment.
-            moment: see there.
-            lr: learning rate.
+                its arguments and the weights. It is given anew rather than kept: kept, the update of a `Trainer`,
+                which holds this object, would make a cycle of the two.
+            batch: of this step.
+            moment: of this step.
+            lr: learning rate of this step.
         """
         if moment.idle != self._idle:
             self._begin(moment.idle)
