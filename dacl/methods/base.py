@@ -219,9 +219,15 @@ class Method(nn.Module):
         return (*self.network_names, "mean") if len(self.network_names) > 1 else self.network_names
 
     def require_network(self, name: str, *, mean: bool, of: Path | None = None) -> None:
-        """DaclError, which names the file `of` or the method, unless a network has this name.
+        """Refuse a name that no network of this method has.
 
-        With `mean`, the mean of several is one of them.
+        Args:
+            name: asked for.
+            mean: accept `mean` where there are two networks: only probabilities have a mean, maps and densities do not.
+            of: the file that the method was read from, for the message; None: the method's own name.
+
+        Raises:
+            DaclError: there is no such network; says which there are.
         """
         names = self.judged if mean else self.network_names
         if name not in names:

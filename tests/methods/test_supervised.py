@@ -1,9 +1,12 @@
 """Labelled-only training, and what every method shares."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from methods import tiny_batch as tiny
 
+from dacl.errors import DaclError
 from dacl.losses.supervised import supervised_loss
 from dacl.methods import METHODS
 
@@ -24,6 +27,30 @@ def test_one_network_is_judged_and_needs_no_unlabelled_slices():
     method = tiny.build(tiny.config("supervised"))
     assert method.judged == ("a",)
     assert not method.uses_unlabeled
+
+
+@pytest.mark.parametrize(
+    ("method", "network", "mean", "there"),
+    [
+        ("supervised", "b", True, "a"),
+        ("supervised", "mean", True, "a"),
+        ("cps", "mean", False, "a, b"),
+        ("cps", "c", True, "a, b, mean"),
+    ],
+)
+def test_a_network_that_is_not_there_is_refused_with_those_that_are(method, network, mean, there):
+    built = tiny.build(tiny.config(method))
+    with pytest.raises(DaclError, match=f"^{method} has no network '{network}'") as caught:
+        built.require_network(network, mean=mean)
+    assert caught.value.hint == f"it has {there}"
+    with pytest.raises(DaclError, match=r"^some has no network"):
+        built.require_network(network, mean=mean, of=Path("some"))
+
+
+def test_a_network_that_is_there_is_not_refused():
+    built = tiny.build(tiny.config("cps"))
+    for network, mean in (("a", False), ("b", False), ("b", True), ("mean", True)):
+        built.require_network(network, mean=mean)
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
