@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,12 +35,14 @@ class Networks(Method):
         names: the networks, in the run's order.
     """
 
+    network_names: ClassVar[tuple[str, ...]] = ()
+    """Of an instance those that it was given."""
+
     def __init__(self, config: Config, channels: int, classes: int, names: Iterable[str]) -> None:
-        nn.Module.__init__(self)
+        super().__init__(config, channels, classes)
         # A second network may be built otherwise than a first one: made whole, then cut.
         whole = METHODS[config.method](config, channels, classes)
         self.network_names = tuple(name for name in whole.network_names if name in names)  # type: ignore[misc]
-        self.config, self.classes, self.bf16 = config, classes, False
         self.networks = nn.ModuleDict({name: whole.networks[name] for name in self.network_names})
 
 
