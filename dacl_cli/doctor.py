@@ -18,6 +18,7 @@ import typer
 
 import dacl
 from dacl.cores import usable_cores
+from dacl.run_layout import EVALUATIONS
 from dacl_cli import console
 from dacl_cli.datasets import DOWNLOAD, prepared_folders
 from dacl_cli.doctor_imports import BROKEN, OK, import_problems, inspect_torch
@@ -208,7 +209,7 @@ def found_runs(root: Path) -> list[dict[str, Any]]:
         {
             "folder": str(path.parent),
             "checkpoint": any((path.parent / name).exists() for name in ("best.pt", "latest.pt")),
-            "evaluated": (path.parent / "evaluation").is_dir(),
+            "evaluated": (path.parent / EVALUATIONS).is_dir(),
         }
         for path in sorted(root.glob("*/run.json"))
     ]

@@ -15,6 +15,7 @@ from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.experiments.ablation import Row
 from dacl.experiments.measured import RowResult, RunResult, read_run
+from dacl.run_layout import evaluation_folder
 from dacl.training import checkpoint
 
 
@@ -37,7 +38,7 @@ class Cell:
     @property
     def evaluation(self) -> Path:
         """Where `dacl evaluate RUN` writes."""
-        return self.run_dir / "evaluation" / "test-best"
+        return evaluation_folder(self.run_dir, "test", "best")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,6 @@ from dacl.errors import DaclError
 from dacl.experiments.case_choice import named_cases, read_case_dice
 from dacl.experiments.case_figure import FILES as FIGURE_FILES
 from dacl.experiments.case_figure import Column, draw_columns
-from dacl.experiments.folders import evaluation_name
 from dacl.experiments.judged import Judged, open_judged
 from dacl.experiments.record import build_summary, write_cases
 from dacl.experiments.tables import Summary, result_table
@@ -30,6 +29,7 @@ from dacl.inference.export import why_no_nifti, write_nifti
 from dacl.metrics.conventions import Convention, convention_named, score_volume
 from dacl.metrics.overlap import dice_per_class
 from dacl.metrics.summary import ScoredClass
+from dacl.run_layout import evaluation_folder
 from dacl.table import Table
 from dacl.training.device import device_name, precision_name
 
@@ -97,8 +97,9 @@ def evaluate(
     if request.cases is not None:
         # A wrong name is worth knowing before everything is predicted.
         named_cases(request.cases, [case.id for case in cases])
-    name = evaluation_name(request.split, trained.path.stem, request.post, request.convention)
-    out = request.out or trained.path.parent / "evaluation" / name
+    out = request.out or evaluation_folder(
+        trained.run_dir, request.split, trained.path.stem, request.post, request.convention
+    )
     out.mkdir(parents=True, exist_ok=True)
     _withdraw(out, judged, request)
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from dacl.errors import DaclError
-
-RUN_FILES = ("run.json", "best.pt", "latest.pt")
-"""Any of these makes a folder a run."""
+from dacl.run_layout import EVALUATIONS, evaluation_name, is_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +39,6 @@ class NotEvaluated(DaclError):
     """A run without this evaluation; the hint is the command that makes it."""
 
 
-def evaluation_name(split: str, checkpoint: str, post: str, convention: str) -> str:
-    """Name of the folder below `<run>/evaluation`.
-
-    Args:
-        split: evaluated on.
-        checkpoint: its name without `.pt`.
-        post: post-processing; `none` leaves no trace.
-        convention: rule for empty masks; `strict` leaves no trace.
-    """
-    parts = [split, checkpoint]
-    if post != "none":
-        parts.append(post)
-    if convention != "strict":
-        parts.append(convention)
-    return "-".join(parts)
-
-
 def find_evaluation(path: Path, place: Place) -> Path:
     """The finished evaluation that `path` means: its own folder, or the one of a run at `place`.
 
@@ -67,8 +48,8 @@ def find_evaluation(path: Path, place: Place) -> Path:
     """
     if (path / "summary.json").is_file():
         return path
-    if any((path / name).is_file() for name in RUN_FILES):
-        found = path / "evaluation" / place.folder_name
+    if is_run(path):
+        found = path / EVALUATIONS / place.folder_name
         if (found / "summary.json").is_file():
             return found
         raise NotEvaluated(
@@ -110,5 +91,5 @@ def find_evaluations(paths: Sequence[Path], place: Place) -> list[Path]:
 def run_of(evaluation: Path) -> Path | None:
     """The run's folder that this evaluation lies in, if it does."""
     run = evaluation.parent.parent
-    inside = evaluation.parent.name == "evaluation"
-    return run if inside and any((run / name).is_file() for name in RUN_FILES) else None
+    inside = evaluation.parent.name == EVALUATIONS
+    return run if inside and is_run(run) else None

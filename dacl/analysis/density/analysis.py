@@ -13,6 +13,7 @@ from dacl.callbacks import OnProgress
 from dacl.config import config_hash
 from dacl.errors import DaclError
 from dacl.protocol import provenance
+from dacl.run_layout import evaluation_folder
 from dacl.training.checkpoint import Trained, load_trained, open_data
 from dacl.training.device import device_name, pick_device
 from dacl.training.journal import Journal
@@ -149,7 +150,7 @@ def analyze_density(
 
 def median_case(trained: Trained, split: str) -> str | None:
     """The case that `dacl evaluate` shows as the median of this checkpoint; None where it was not evaluated."""
-    folder = trained.run_dir / "evaluation" / f"{split}-{trained.path.stem}"
+    folder = evaluation_folder(trained.run_dir, split, trained.path.stem)
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return str(summary["shown_cases"]["median"]["case"])

@@ -12,10 +12,10 @@ from dacl.errors import DaclError
 from dacl.experiments.comparison.sides import protocol_differences
 from dacl.experiments.evaluation import Request as EvaluationRequest
 from dacl.experiments.evaluation import evaluate
-from dacl.experiments.folders import evaluation_name
 from dacl.experiments.judged import Judged, open_judged
 from dacl.experiments.report.facts import finished_summary
 from dacl.experiments.tables import NOTED, Summary
+from dacl.run_layout import evaluation_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +131,7 @@ def short_names(checkpoints: Sequence[Path]) -> list[str]:
 def _find_evaluation(judged: Judged, request: ReportRequest) -> tuple[Path, Summary | None]:
     """Where the evaluation lies, and its summary if it is of these very weights."""
     trained = judged.trained
-    name = evaluation_name(request.split, trained.path.stem, judged.post, "strict")
-    folder = trained.path.parent / "evaluation" / name
+    folder = evaluation_folder(trained.run_dir, request.split, trained.path.stem, judged.post)
     summary = finished_summary(folder)
     if summary is not None:
         made = summary["provenance"]
