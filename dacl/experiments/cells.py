@@ -101,9 +101,7 @@ def look(cell: Cell) -> Status:
     Raises:
         DaclError: its folder holds a run of other settings or of other data, or no run at all.
     """
-    held = [
-        path for which in ("latest", "best") if (path := cell.run_dir / f"{which}.pt").is_file()
-    ]
+    held = checkpoint.held_by(cell.run_dir)
     if not held:
         return Status(state="not run", leftover=_leftover(cell))
     try:

@@ -153,6 +153,11 @@ def locate(path: Path, which: str = "best") -> Path:
     return path
 
 
+def held_by(run_dir: Path) -> list[Path]:
+    """The checkpoints that a run's folder holds, latest.pt first; see `load_newest` for which of the two is newer."""
+    return [path for which in ("latest", "best") if (path := run_dir / f"{which}.pt").is_file()]
+
+
 def load_newest(run_dir: Path) -> tuple[Path, dict[str, Any]]:
     """What a run goes on from: latest.pt, or a best.pt that it does not know of yet, and the state in it.
 
@@ -162,7 +167,7 @@ def load_newest(run_dir: Path) -> tuple[Path, dict[str, Any]]:
     Raises:
         DaclError: see `locate` and `load`.
     """
-    held = [path for which in ("latest", "best") if (path := run_dir / f"{which}.pt").is_file()]
+    held = held_by(run_dir)
     path = held[0] if held else locate(run_dir, "latest")
     state = load(path)
     for other in held[1:]:

@@ -11,6 +11,7 @@ from dacl.config import Config, config_hash
 from dacl.config_text import to_toml
 from dacl.errors import DaclError
 from dacl.folder_lock import kept_out
+from dacl.run_layout import is_run
 from dacl.training import checkpoint
 from dacl.training.journal import Journal
 
@@ -61,7 +62,7 @@ def begin_folder(
         f"{run_dir} is the folder of a run already",
         "resume that one, delete it, or name another folder",
     )
-    if any((run_dir / name).exists() for name in ("run.json", "latest.pt", "best.pt")):
+    if is_run(run_dir):
         raise taken
     run_dir.mkdir(parents=True, exist_ok=True)
     provenance = protocol.provenance(

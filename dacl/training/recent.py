@@ -10,6 +10,7 @@ from dacl.errors import DaclError
 from dacl.methods import Method
 from dacl.methods.base import Terms
 from dacl.ranks import Ranks
+from dacl.training.checkpoint import held_by
 
 
 class Diverged(DaclError):
@@ -87,8 +88,7 @@ class RecentLosses:
             )
 
     def _way_out(self) -> str:
-        checkpoints = [self._run_dir / f"{name}.pt" for name in ("latest", "best")]
-        good = next(filter(Path.exists, checkpoints), None)
+        good = next(iter(held_by(self._run_dir)), None)
         return (
             f"last good checkpoint: {good or 'none yet'}; "
             "start a new run with a lower learning rate (--lr) or --precision fp32"
