@@ -11,6 +11,7 @@ from dacl.analysis.density.units import ClassDensity, Space, choose_space, densi
 from dacl.atomic import write_json
 from dacl.callbacks import OnProgress
 from dacl.config import config_hash
+from dacl.data.prepared import PreparedDataset
 from dacl.errors import DaclError
 from dacl.protocol import provenance
 from dacl.run_layout import evaluation_folder
@@ -114,25 +115,7 @@ def analyze_density(
         classes=tuple(classes),
         slice_=found,
         records=records,
-        protocol={
-            "dataset": dataset.name,
-            "dataset_fingerprint": dataset.fingerprint,
-            "synthetic": dataset.synthetic,
-            "split": dataset.split.name,
-            "split_hash": dataset.split.hash,
-            "labeled_patients": list(trained.meta.labeled_patients),
-            "space": space,
-            "network": request.network,
-            "checkpoint_rule": trained.rule,
-            "batches": request.batches,
-            "batch_slices": [trained.config.optim.batch_labeled, _unlabeled_slices(trained)],
-            "sampling": trained.config.contrast.sampling,
-            "scales": list(trained.config.contrast.scales),
-            "neighbours_from": trained.config.contrast.density_from
-            if space == "projection"
-            else "batch",
-            "slice": {"evaluated_on": request.split, "case": case.id, "slice": z + 1},
-        },
+        protocol=_protocol(trained, dataset, request, space, found),
         provenance=provenance(
             method=trained.config.method,
             preset=trained.config.preset,
@@ -158,8 +141,34 @@ def median_case(trained: Trained, split: str) -> str | None:
         return None
 
 
-def _unlabeled_slices(trained: Trained) -> int:
-    return trained.config.optim.batch_unlabeled if trained.method.uses_unlabeled else 0
+def _protocol(
+    trained: Trained,
+    dataset: PreparedDataset,
+    request: DensityRequest,
+    space: Space,
+    shown: SliceDensity,
+) -> dict[str, Any]:
+    """What was looked at, and how."""
+    optim, contrast = trained.config.optim, trained.config.contrast
+    unlabeled = optim.batch_unlabeled if trained.method.uses_unlabeled else 0
+    return {
+        "dataset": dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "synthetic": dataset.synthetic,
+        "split": dataset.split.name,
+        "split_hash": dataset.split.hash,
+        "labeled_patients": list(trained.meta.labeled_patients),
+        "space": space,
+        "network": request.network,
+        "checkpoint_rule": trained.rule,
+        "batches": request.batches,
+        "batch_slices": [optim.batch_labeled, unlabeled],
+        "sampling": contrast.sampling,
+        "scales": list(contrast.scales),
+        # `as_contrast`: the decoder map is looked at without a bank
+        "neighbours_from": contrast.density_from if space == "projection" else "batch",
+        "slice": {"evaluated_on": request.split, "case": shown.case, "slice": shown.z + 1},
+    }
 
 
 def _require_finite(classes: list[ClassDensity], trained: Trained) -> None:
@@ -181,25 +190,40 @@ def _finite(found: ClassDensity) -> bool:
 def _notes(
     trained: Trained, classes: list[ClassDensity], space: Space, records: tuple[Record, ...]
 ) -> list[str]:
+    """What the numbers and pictures should be read with."""
+    return [
+        *_notes_on_space(trained, space),
+        *_notes_on_classes(classes),
+        *_notes_on_journal(trained, records),
+    ]
+
+
+def _notes_on_space(trained: Trained, space: Space) -> list[str]:
+    config = trained.config
     notes = []
-    if space == "features" and trained.config.method != "dacl":
+    if space == "features" and config.method != "dacl":
         notes.append(
-            f"{trained.config.method} has no contrast: anchors and keys are those that DACL would choose in the "
+            f"{config.method} has no contrast: anchors and keys are those that DACL would choose in the "
             "decoder map, without a bank"
         )
     elif space == "features":
         notes.append(
             "in the decoder map, without projection and bank: not what the contrast itself compares"
         )
-    elif trained.config.contrast.unit == "class":
+    elif config.contrast.unit == "class":
         notes.append(
             "units of this run are class vectors: the slice shows pixels among those of the bank"
         )
-    if trained.config.contrast.sampling == "random":
+    if config.contrast.sampling == "random":
         notes.append(
             "this run draws anchors and keys at random (plain contrast): density plays no part in them. The slice "
             "shows the anchors that Eq. 6 would choose"
         )
+    return notes
+
+
+def _notes_on_classes(classes: list[ClassDensity]) -> list[str]:
+    notes = []
     for found in classes:
         if len(found.density_M) < 2:
             notes.append(
@@ -209,15 +233,19 @@ def _notes(
             notes.append(
                 f"{found.name}: too few units or neighbours for the contrast in every batch looked at"
             )
-    if records and not training_panels(records):
-        notes.append(
-            "the journal holds neither densities nor compactness: the run is of an earlier version of dacl"
-        )
-    if not records:
-        notes.append(
-            f"no metrics.jsonl beside {trained.path.name}: nothing is known of the densities during training"
-        )
     return notes
+
+
+def _notes_on_journal(trained: Trained, records: tuple[Record, ...]) -> list[str]:
+    if not records:
+        return [
+            f"no metrics.jsonl beside {trained.path.name}: nothing is known of the densities during training"
+        ]
+    if not training_panels(records):
+        return [
+            "the journal holds neither densities nor compactness: the run is of an earlier version of dacl"
+        ]
+    return []
 
 
 def training_panels(records: tuple[Record, ...]) -> list[Panel]:
@@ -252,14 +280,14 @@ def write_density_analysis(analysis: DensityAnalysis, out: Path) -> list[Path]:
     panels = training_panels(analysis.records)
     if panels:
         for path in both("training"):
-            draw_panels(
-                panels,
-                analysis.records,
-                path,
-                title=f"{data}: {analysis.run}",
-            )
+            draw_panels(panels, analysis.records, path, title=f"{data}: {analysis.run}")
     written.append(out / "density.json")
-    content = {
+    write_json(written[-1], _density_json(analysis))
+    return written
+
+
+def _density_json(analysis: DensityAnalysis) -> dict[str, Any]:
+    return {
         "format": FORMAT,
         "synthetic": analysis.synthetic,
         "protocol": analysis.protocol,
@@ -268,5 +296,3 @@ def write_density_analysis(analysis: DensityAnalysis, out: Path) -> list[Path]:
         "slice": analysis.slice_.summary(),
         "notes": list(analysis.notes),
     }
-    write_json(written[-1], content)
-    return written
