@@ -181,7 +181,6 @@ def draw_slice(
         title: what was looked at, and whether on synthetic data.
     """
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     window = foreground_window(((found.truth_HW > 0) | (found.predicted_HW > 0))[None])
     image = found.image_HW[window]
@@ -196,24 +195,36 @@ def draw_slice(
         axes.set(xticks=[], yticks=[])
     draw_contours(cells[1], found.truth_HW[window], len(class_names))
     draw_contours(cells[2], found.predicted_HW[window], len(class_names))
-    density = found.density_HW[window]
-    known = density[~np.isnan(density)]
-    if not len(known):
-        cells[3].annotate(
-            "nothing is predicted here", (0.5, 0.04), xycoords="axes fraction", ha="center",
-            fontsize=8, color="white",
-        )  # fmt: skip
-    low_end = min(float(np.percentile(known, 1)), 0.99) if len(known) else 0.0
-    drawn = cells[3].imshow(
-        density, cmap=DENSITY_MAP, vmin=low_end, vmax=1, aspect=aspect, interpolation="nearest"
-    )
+    _draw_density(figure, cells[3], found.density_HW[window], aspect)
     draw_contours(cells[3], found.truth_HW[window], len(class_names), linewidth=0.9)
     rows, columns = np.nonzero(found.anchor_HW[window])
     cells[3].plot(columns, rows, ".", color=ANCHOR, markersize=2, linestyle="none")
-    bar = figure.colorbar(drawn, ax=cells[3], fraction=0.046, pad=0.02)
-    bar.ax.tick_params(labelsize=7)
     for axes, heading in zip(cells, ("image", "reference", "prediction", "density"), strict=True):
         axes.set_title(heading, fontsize=9)
+    _slice_legend(figure, class_names)
+    figure.suptitle(title, fontsize=9)
+    _save(figure, paths)
+
+
+def _draw_density(figure: "Figure", axes: "Axes", density_HW: np.ndarray, aspect: float) -> None:
+    """Densities over the image with their bar of colours, which begins above the sparsest hundredth of them."""
+    known = density_HW[~np.isnan(density_HW)]
+    if not len(known):
+        axes.annotate(
+            "nothing is predicted here", (0.5, 0.04), xycoords="axes fraction", ha="center",
+            fontsize=8, color="white",
+        )  # fmt: skip
+    lowest = min(float(np.percentile(known, 1)), 0.99) if len(known) else 0.0
+    drawn = axes.imshow(
+        density_HW, cmap=DENSITY_MAP, vmin=lowest, vmax=1, aspect=aspect, interpolation="nearest"
+    )
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
+    bar.ax.tick_params(labelsize=7)
+
+
+def _slice_legend(figure: "Figure", class_names: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+
     handles = [
         Line2D([], [], color=class_color(n), linewidth=2, label=name)
         for n, name in enumerate(class_names[1:], start=1)
@@ -222,14 +233,9 @@ def draw_slice(
         Line2D([], [], marker=".", color=ANCHOR, linestyle="none", label="anchor (Eq. 6)")
     )
     figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(8, len(handles)),
-        frameon=False,
-        fontsize=8,
-    )
-    figure.suptitle(title, fontsize=9)
-    _save(figure, paths)
+        handles=handles, loc="outside lower center", ncols=min(8, len(handles)),
+        frameon=False, fontsize=8,
+    )  # fmt: skip
 
 
 def _save(figure: "Figure", paths: Sequence[Path]) -> None:
