@@ -135,24 +135,25 @@ def row_csv(result: RowResult, row: Measured | None) -> dict[str, Any]:
 
 
 def _difference_csv(name: str, found: Comparison | None) -> dict[str, Any]:
-    values: list[Any] = [None] * 11
-    if found is not None:
-        difference = found.difference
-        over_seeds = difference.ci95_over_seeds or (None, None)
-        bounds = (
-            *difference.ci95_over_patients_and_seeds, *difference.ci95_over_patients, *over_seeds
-        )  # fmt: skip
-        values = [
-            found.to, len(found.seeds), 100 * difference.mean,
-            _scaled(difference.std_over_seeds, 100), *(_scaled(bound, 100) for bound in bounds),
-            difference.excludes_zero,
-        ]  # fmt: skip
+    """In points of Dice; the same names with nothing under them where there is no such row."""
     intervals = ("ci95_over_patients_and_seeds", "ci95_over_patients", "ci95_over_seeds")
+    points = f"to_{name}_dice_points"
     names = [
-        f"to_{name}_row", f"to_{name}_pairs", f"to_{name}_dice_points_mean",
-        f"to_{name}_dice_points_std_over_seeds",
-        *(f"to_{name}_dice_points_{x}_{end}" for x in intervals for end in ("low", "high")),
+        f"to_{name}_row", f"to_{name}_pairs", f"{points}_mean", f"{points}_std_over_seeds",
+        *(f"{points}_{interval}_{end}" for interval in intervals for end in ("low", "high")),
         f"to_{name}_excludes_zero",
+    ]  # fmt: skip
+    if found is None:
+        return dict.fromkeys(names)
+    difference = found.difference
+    bounds = [
+        bound
+        for interval in intervals
+        for bound in getattr(difference, interval) or (None, None)  # over one seed there is none
+    ]
+    values = [
+        found.to, len(found.seeds), 100 * difference.mean, _scaled(difference.std_over_seeds, 100),
+        *(_scaled(bound, 100) for bound in bounds), difference.excludes_zero,
     ]  # fmt: skip
     return dict(zip(names, values, strict=True))
 

@@ -112,9 +112,8 @@ def _row_json(row: ClassDifference) -> dict[str, Any]:
 
 def _spreads(difference: Difference) -> dict[str, Any]:
     values = asdict(difference)
-    del values[
-        "better_patients"
-    ]  # of higher values, which for a distance are worse: `wins` says who is better
+    # It counts patients of higher values, which for a distance are worse: `wins` says who is better.
+    del values["better_patients"]
     return {
         **values,
         "std_over_seeds": difference.std_over_seeds,
