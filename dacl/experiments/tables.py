@@ -106,16 +106,7 @@ def comparison_table(
     if axis not in AXES:
         raise DaclError(f"unknown axis {axis!r}", f"axes: {', '.join(AXES)}")
     require_network(summaries, network)
-    groups: dict[str, list[Summary]] = {}
-    for summary in summaries:
-        groups.setdefault(_axis_value(summary, axis), []).append(summary)
-    for value, group in groups.items():
-        for number, summary in enumerate(group):
-            if any(_same_run(summary, other) for other in group[:number]):
-                raise DaclError(
-                    f"{_name(summary)} stands twice in the row {value!r}",
-                    "give every run once: counted twice it makes the spread over seeds too small",
-                )
+    groups = _grouped(summaries, axis)
     mixture = _mixture(list(groups.values()), axis)
     if mixture and not force:
         raise DaclError(
@@ -126,7 +117,39 @@ def comparison_table(
         (value, str(len(group)), *(_cell(group, network, metric) for metric in COLUMNS))
         for value, group in groups.items()
     ]
-    notes = [*protocol_lines(summaries[0]), f"network {network}, mean over foreground classes"]
+    return Table(
+        title=title_of(summaries[0], f"by {axis}"),
+        columns=(axis, "runs", *(heading for heading, _, _ in COLUMNS.values())),
+        rows=tuple(rows),
+        notes=(
+            *_comparison_notes(groups, axis, network),
+            *(f"NOT COMPARABLE, forced: {line}" for line in mixture),
+        ),
+        numbers=NUMBERS,
+    )
+
+
+def _grouped(summaries: Sequence[Summary], axis: str) -> dict[str, list[Summary]]:
+    """Value of the axis -> its runs, in the order given; DaclError where one stands twice in a row."""
+    groups: dict[str, list[Summary]] = {}
+    for summary in summaries:
+        value = _axis_value(summary, axis)
+        group = groups.setdefault(value, [])
+        if any(_same_run(summary, other) for other in group):
+            raise DaclError(
+                f"{_name(summary)} stands twice in the row {value!r}",
+                "give every run once: counted twice it makes the spread over seeds too small",
+            )
+        group.append(summary)
+    return groups
+
+
+def _comparison_notes(
+    groups: Mapping[str, Sequence[Summary]], axis: str, network: str
+) -> list[str]:
+    """The protocol of the first run, what the means are over, and what beside the axis may tell rows apart."""
+    first = next(iter(groups.values()))[0]
+    notes = [*protocol_lines(first), f"network {network}, mean over foreground classes"]
     if axis in ("labeled", "training"):
         del notes[1]  # the labelled patients of the first row only
     most = max(len(group) for group in groups.values())
@@ -139,14 +162,7 @@ def comparison_table(
         values = {value: str(group[0]["provenance"].get(key)) for value, group in groups.items()}
         if len(set(values.values())) > 1:
             notes.append(f"{key} differ: " + ", ".join(f"{v} {x}" for v, x in values.items()))
-    notes += [f"NOT COMPARABLE, forced: {line}" for line in mixture]
-    return Table(
-        title=title_of(summaries[0], f"by {axis}"),
-        columns=(axis, "runs", *(heading for heading, _, _ in COLUMNS.values())),
-        rows=tuple(rows),
-        notes=tuple(notes),
-        numbers=NUMBERS,
-    )
+    return notes
 
 
 def require_network(summaries: Sequence[Summary], network: str) -> None:
