@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,41 +54,14 @@ def build_summary(
     Raises:
         DaclError: the numbers fail their self-check.
     """
-    no_spacing = sum(case.spacing_mm is None for case in cases)
-    protocol = Protocol(
-        dataset=dataset.name,
-        dataset_fingerprint=dataset.fingerprint,
-        synthetic=dataset.synthetic,
-        intensity=dataset.intensity,
-        split=dataset.split.name,
-        split_hash=dataset.split.hash,
-        evaluated_on=evaluated_on,
-        labeled_patients=trained.meta.labeled_patients,
-        networks=trained.method.judged,
-        checkpoint_rule=trained.rule,
-        resolution="native",
-        distance_unit="voxels and mm" if no_spacing < len(cases) else "voxels (spacing unknown)",
-        empty_rule=f"{convention.name}: {convention.says}",
-        averaging=AVERAGING[convention.averaging],
-        post_processing=post,
-    )
     config = trained.config
     by_network = summarize(rows, averaging=convention.averaging)
-    notes = [*dataset.notes]
-    notes += ["one seed: the interval is over patients and says nothing about other seeds"]
-    if trained.run_step < trained.config.optim.steps:
-        notes.append(f"unfinished run: step {trained.run_step} of {trained.config.optim.steps}")
-    if evaluated_on == "val" and trained.rule == "best":
-        notes.append("these validation cases chose the checkpoint: the numbers flatter it")
-    if no_spacing:
-        notes.append(f"spacing unknown in {no_spacing} volumes: no distances in mm there")
-    unlabeled = len(dataset.cases(getattr(dataset.split, evaluated_on))) - len(cases)
-    if unlabeled:
-        notes.append(f"{unlabeled} volumes without a label were left out")
     return {
         "format": FORMAT,
         "synthetic": dataset.synthetic,
-        "protocol": protocol.model_dump(mode="json"),
+        "protocol": _protocol(
+            trained, dataset, cases, convention, evaluated_on=evaluated_on, post=post
+        ).model_dump(mode="json"),
         "provenance": provenance(
             method=config.method,
             preset=config.preset,
@@ -107,8 +81,62 @@ def build_summary(
         "networks": by_network,
         "shown_network": network,
         "shown_cases": shown_cases(rows, network),
-        "notes": [*notes, *_empty_masks(by_network)],
+        "notes": [*_notes(trained, dataset, cases, evaluated_on), *_empty_masks(by_network)],
     }
+
+
+def _protocol(
+    trained: Trained,
+    dataset: PreparedDataset,
+    cases: Sequence[CaseInfo],
+    convention: Convention,
+    *,
+    evaluated_on: str,
+    post: str,
+) -> Protocol:
+    """What another result must share to be compared with this one."""
+    in_mm = _without_spacing(cases) < len(cases)
+    return Protocol(
+        dataset=dataset.name,
+        dataset_fingerprint=dataset.fingerprint,
+        synthetic=dataset.synthetic,
+        intensity=dataset.intensity,
+        split=dataset.split.name,
+        split_hash=dataset.split.hash,
+        evaluated_on=evaluated_on,
+        labeled_patients=trained.meta.labeled_patients,
+        networks=trained.method.judged,
+        checkpoint_rule=trained.rule,
+        resolution="native",
+        distance_unit="voxels and mm" if in_mm else "voxels (spacing unknown)",
+        empty_rule=f"{convention.name}: {convention.says}",
+        averaging=AVERAGING[convention.averaging],
+        post_processing=post,
+    )
+
+
+def _notes(
+    trained: Trained, dataset: PreparedDataset, cases: Sequence[CaseInfo], evaluated_on: str
+) -> list[str]:
+    """What the numbers should be read with, but for empty masks."""
+    notes = [
+        *dataset.notes,
+        "one seed: the interval is over patients and says nothing about other seeds",
+    ]
+    if trained.run_step < trained.config.optim.steps:
+        notes.append(f"unfinished run: step {trained.run_step} of {trained.config.optim.steps}")
+    if evaluated_on == "val" and trained.rule == "best":
+        notes.append("these validation cases chose the checkpoint: the numbers flatter it")
+    if no_spacing := _without_spacing(cases):
+        notes.append(f"spacing unknown in {no_spacing} volumes: no distances in mm there")
+    unlabeled = len(dataset.cases(getattr(dataset.split, evaluated_on))) - len(cases)
+    if unlabeled:
+        notes.append(f"{unlabeled} volumes without a label were left out")
+    return notes
+
+
+def _without_spacing(cases: Sequence[CaseInfo]) -> int:
+    return sum(case.spacing_mm is None for case in cases)
 
 
 def _training_provenance(run_dir: Path) -> dict[str, Any] | None:
