@@ -107,23 +107,11 @@ def sweep_table(
         ]
 
     head = result_json(ordered, measured, network=network, notes=table.notes)
-    dots = tuple(
-        SweepDots(
-            parameter=panel.parameter,
-            labels=panel.labels,
-            dice_percent_by_seed=tuple(
-                percent_by_seed(found[row.key]) if row.key in found else () for row in panel.rows
-            ),
-            full=panel.full_label,
-            paper=panel.paper_label,
-        )
-        for panel in panels
-    )
     return SweepTable(
         table=table,
         csv=csv_text(records(row_csv)),
         json={**head, "rows": records(row_json)},
-        dots=dots,
+        dots=tuple(_dots(panel, found) for panel in panels),
     )
 
 
@@ -133,6 +121,19 @@ def write_sweep(out: Path, found: SweepTable) -> tuple[Path, ...]:
         out, "sweep", found.table, found.csv, found.json,
         lambda path: draw_sweep(path, found.dots, title=found.table.title),
     )  # fmt: skip
+
+
+def _dots(panel: Panel, found: Mapping[str, Measured]) -> SweepDots:
+    """A panel of the picture; rows without a cell have no dots."""
+    return SweepDots(
+        parameter=panel.parameter,
+        labels=panel.labels,
+        dice_percent_by_seed=tuple(
+            percent_by_seed(found[row.key]) if row.key in found else () for row in panel.rows
+        ),
+        full=panel.full_label,
+        paper=panel.paper_label,
+    )
 
 
 def _cells(

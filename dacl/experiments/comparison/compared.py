@@ -122,15 +122,7 @@ def compare_sides(
             f"one side only: {reference.label}, seeds {_seeds(reference)}",
             "give runs of another method or configuration too",
         )
-    scores = {
-        side.label: [
-            read_scores(
-                run.evaluation / "cases.csv", network, metric, volumes=run.summary.get("n_volumes")
-            )
-            for run in side.runs.values()
-        ]
-        for side in sides
-    }  # fmt: skip
+    scores = {side.label: _scores(side, network, metric) for side in sides}
     if all(np.isnan(run.values_VC).all() for runs in scores.values() for run in runs):
         raise DaclError(
             f"{metric} is defined in no case",
@@ -140,16 +132,8 @@ def compare_sides(
         side.label: _mixture(reference, side, scores[reference.label], scores[side.label])
         for side in others
     }
-    found = [
-        f"{reference.label} and {label} in {'; '.join(lines)}"
-        for label, lines in mixtures.items()
-        if lines
-    ]
-    if found and not force:
-        raise DaclError(
-            f"these results were not measured alike, they differ: {'. '.join(found)}",
-            "give runs with one protocol and the same seeds on every side, or --force, and the table will say so",
-        )
+    if not force:
+        _require_alike(reference, mixtures)
     better = 1.0 if metric in HIGHER_IS_BETTER else -1.0
     return Compared(
         reference=reference,
@@ -160,6 +144,30 @@ def compare_sides(
             for side in others
         ),
     )
+
+
+def _scores(side: Side, network: str, metric: str) -> list[CaseScores]:
+    """One metric of every run of a side, in the order of its seeds."""
+    return [
+        read_scores(
+            run.evaluation / "cases.csv", network, metric, volumes=run.summary.get("n_volumes")
+        )
+        for run in side.runs.values()
+    ]
+
+
+def _require_alike(reference: Side, mixtures: Mapping[str, Sequence[str]]) -> None:
+    """DaclError where a side, by its label, differs from the reference in more than it may."""
+    found = [
+        f"{reference.label} and {label} in {'; '.join(lines)}"
+        for label, lines in mixtures.items()
+        if lines
+    ]
+    if found:
+        raise DaclError(
+            f"these results were not measured alike, they differ: {'. '.join(found)}",
+            "give runs with one protocol and the same seeds on every side, or --force, and the table will say so",
+        )
 
 
 def _mixture(
