@@ -73,7 +73,7 @@ def _source(model: Model) -> str:
 
 def _patients(model: Model) -> str:
     count = len(model.meta.labeled_patients)
-    return f"{count} patient{'s'[: count != 1]}"
+    return f"{count} patient{'' if count == 1 else 's'}"
 
 
 def _licence(model: Model) -> str:

@@ -38,7 +38,8 @@ class Model:
     def channels(self) -> str:
         """How many channels it takes and which, in words."""
         names, count = self.meta.channel_names, self.meta.channels
-        return f"{count} channel{'s'[: count > 1]}" + (f" ({', '.join(names)})" if names else "")
+        which = f" ({', '.join(names)})" if names else ""
+        return f"{count} channel{'s' if count > 1 else ''}{which}"
 
 
 def load_model(

@@ -41,9 +41,8 @@ def read_for(model: Model, name: str, channels: Sequence[Path]) -> Case:
     )  # fmt: skip
     if len(channels) != model.meta.channels:
         found = ", ".join(file.name for file in channels)
-        problem = (
-            f"{len(channels)} channel{'s'[: len(channels) > 1]}, the model takes {model.channels}"
-        )
+        plural = "s" if len(channels) > 1 else ""
+        problem = f"{len(channels)} channel{plural}, the model takes {model.channels}"
         fix = "a file per channel: NAME_0000.nii.gz, NAME_0001.nii.gz, ... in the model's order"
         raise Unusable([Finding(case=name, file=found, problem=problem, fix=fix)])
     case, findings = read_scan(source, len(model.meta.class_names), turn=model.turns)
