@@ -87,9 +87,7 @@ def draw_case_figure(
     """
     _require_drawing(runs)
     columns = [_open(run, split, network, cases is None, data, device) for run in runs]
-    return draw_columns(
-        columns, split=split, network=network, cases=cases, out=out, report=report
-    )  # fmt: skip
+    return draw_columns(columns, split=split, network=network, cases=cases, out=out, report=report)
 
 
 def draw_columns(
@@ -113,17 +111,9 @@ def draw_columns(
                 "draw runs of the same prepared dataset",
             )
     available = dataset.judged_cases(split)
-    unscored = [column for column in columns if column.dice is None] if cases is None else []
-    work = _Work(len(unscored) * len(available), report)
+    work = _Work(0, report)
     if cases is None:
-        scored = {
-            str(n): column.dice or _score(column, available, network, work)
-            for n, column in enumerate(columns)
-        }
-        valid = {case.id for case in available}
-        choices = choose_cases(
-            {n: {c: d for c, d in dice.items() if c in valid} for n, dice in scored.items()}
-        )
+        choices = _choose(columns, available, network, work)
     else:
         choices = named_cases(cases, [case.id for case in available])
     work.total += len(choices) * len(columns)
@@ -138,6 +128,21 @@ def draw_columns(
         note=f"{dataset.name}, {split} cases of split {dataset.split.name}, network {network}.",
     )  # fmt: skip
     return files
+
+
+def _choose(
+    columns: Sequence[Column], available: Sequence[CaseInfo], network: str, work: "_Work"
+) -> list[Choice]:
+    """By the Dice of every case; the cases of a run without an evaluation are predicted for it."""
+    work.total += sum(column.dice is None for column in columns) * len(available)
+    scored = {
+        str(n): _score(column, available, network, work) if column.dice is None else column.dice
+        for n, column in enumerate(columns)
+    }
+    valid = {case.id for case in available}
+    return choose_cases(
+        {n: {c: d for c, d in dice.items() if c in valid} for n, dice in scored.items()}
+    )
 
 
 @dataclass(slots=True)
