@@ -24,20 +24,21 @@ def seconds_left_by_cell(
         threads: CPU threads that each training will have.
         report: `report(done, total, detail)` as the distinct recipes are timed, a few steps of each.
     """
-    left = {
+    share_left = {
         cell.name: 1 - status.step / cell.config.optim.steps
         if status.state in ("not run", "interrupted")
         else 0.0
         for cell, status in found
     }
-    recipes = {config_hash(cell.config): cell for cell, _ in found if left[cell.name]}
-    seconds = {}
+    recipes = {config_hash(cell.config): cell for cell, _ in found if share_left[cell.name]}
+    seconds_of_recipe = {}
     with cpu_threads(threads):
         for done, (recipe, cell) in enumerate(recipes.items()):
             report(done, len(recipes), cell.name)
             plan = Trainer(cell.config, dataset, cell.run_dir).plan()
-            seconds[recipe] = plan.estimated_seconds
+            seconds_of_recipe[recipe] = plan.estimated_seconds
     report(len(recipes), len(recipes), "")
     return {
-        cell.name: left[cell.name] * seconds.get(config_hash(cell.config), 0.0) for cell, _ in found
+        cell.name: share_left[cell.name] * seconds_of_recipe.get(config_hash(cell.config), 0.0)
+        for cell, _ in found
     }
