@@ -63,6 +63,14 @@ class Trainer:
         DaclError: the data cannot serve the request, the batch the ranks, or the device is absent.
     """
 
+    _terms: Terms
+    """Of the last step."""
+    # What `run` begins with, and nobody has before.
+    journal: Journal
+    _watch: Watch
+    _clock: tuple[float, int]
+    """Time and step from which speed is counted: the last validation, or where `run` began."""
+
     def __init__(
         self,
         config: Config,
@@ -310,7 +318,7 @@ class Trainer:
     def _own_folder(self) -> Iterator[None]:
         """Begin the run's folder, or cut its journal back to the checkpoint gone on from, and keep others out of it."""
         with ExitStack() as held:
-            self.journal: Journal = silent.NoJournal(self.run_dir)
+            self.journal = silent.NoJournal(self.run_dir)
 
             def begin() -> None:
                 if self.step == 0:
