@@ -217,17 +217,7 @@ def _densities(
             normalize(contrast.head(features_FHW.movedim(0, -1)[cells_HW].float()), dim=-1)[None]
             for cells_HW in (mine_HW, others_HW)
         )
-        # Eq. 3: neighbours are sought where this run seeks them.
-        everywhere_1KD = torch.cat([bank.features_CLD[n - 1][None], units_1MD], dim=1)
-        there_1K = torch.cat(
-            [
-                bank.valid_CL[n - 1][None] & (config.density_from != "batch"),
-                torch.full(
-                    units_1MD.shape[:2], config.density_from != "bank", device=class_HW.device
-                ),
-            ],
-            dim=1,
-        )
+        everywhere_1KD, there_1K = _neighbours(contrast, units_1MD, n)
         density_1M = multiscale_density(
             units_1MD, everywhere_1KD, there_1K, config.scales,
             self_offset=None if config.density_from == "bank" else bank.length,
@@ -240,6 +230,17 @@ def _densities(
         if mine_HW.any():
             anchor_HW[mine_HW] = _sparse(density_1M, sure_HW[mine_HW][None], contrast)
     return density_NHW, anchor_HW
+
+
+def _neighbours(
+    contrast: DensityContrast, units_1MD: torch.Tensor, n: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eq. 3: the bank's rows of class n and then the units, and which of them this run seeks neighbours among."""
+    sought, bank = contrast.config.density_from, contrast.bank
+    everywhere_1KD = torch.cat([bank.features_CLD[n - 1][None], units_1MD], dim=1)
+    in_bank_1L = bank.valid_CL[n - 1][None] & (sought != "batch")
+    in_slice_1M = torch.full(units_1MD.shape[:2], sought != "bank", device=units_1MD.device)
+    return everywhere_1KD, torch.cat([in_bank_1L, in_slice_1M], dim=1)
 
 
 def _sparse(
