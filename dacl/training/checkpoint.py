@@ -138,19 +138,19 @@ def locate(path: Path, which: str = "best") -> Path:
     Raises:
         DaclError: neither a run folder nor a file.
     """
-    if path.is_dir():
-        checkpoint = path / f"{which}.pt"
-        if not checkpoint.is_file():
-            held = [name for name in WHICH if (path / f"{name}.pt").is_file()]
-            if held:
-                hint = f"it holds {held[0]}.pt: add --checkpoint {held[0]}, or give {path / held[0]}.pt"
-            elif (path / "run.json").is_file():
-                hint = "the run ended before its first checkpoint: start it again with --overwrite"
-            else:
-                hint = "is this the folder of a run?"
-            raise DaclError(f"{path} holds no {which}.pt", hint)
+    if not path.is_dir():
+        return path
+    checkpoint = path / f"{which}.pt"
+    if checkpoint.is_file():
         return checkpoint
-    return path
+    held = [name for name in WHICH if (path / f"{name}.pt").is_file()]
+    if held:
+        hint = f"it holds {held[0]}.pt: add --checkpoint {held[0]}, or give {path / held[0]}.pt"
+    elif (path / "run.json").is_file():
+        hint = "the run ended before its first checkpoint: start it again with --overwrite"
+    else:
+        hint = "is this the folder of a run?"
+    raise DaclError(f"{path} holds no {which}.pt", hint)
 
 
 def held_by(run_dir: Path) -> list[Path]:
