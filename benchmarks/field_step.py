@@ -30,7 +30,9 @@ def plain(network: nn.Module) -> nn.Module:
 
 def _plain_transposed(ours: TransposedConv2x2 | TransposedConv2x2x2) -> nn.Module:
     kind = nn.ConvTranspose2d if isinstance(ours, TransposedConv2x2) else nn.ConvTranspose3d
-    theirs: nn.Module = kind(ours.in_channels, ours.out_channels, kernel_size=2, stride=2)
+    theirs: nn.Module = kind(
+        ours.in_channels, ours.out_channels, kernel_size=2, stride=2, device=ours.weight.device
+    )
     theirs.load_state_dict(ours.state_dict())
     return theirs
 

@@ -40,29 +40,45 @@ def typical_scan(cases: Sequence[CaseInfo], image: ImageConfig) -> TypicalScan:
 
 def grid_notes(scan: TypicalScan, image: ImageConfig) -> list[str]:
     """What is worth a look before hours are spent on a grid: too coarse for the scans, or far smaller than a crop."""
-    own, grid = scan.shape_ZHW[1:], scan.network_ZHW[1:]
-    wider = max(n / m for n, m in zip(own, grid, strict=True))
-    resized = image.geometry == "resize"
-    notes = []
-    if wider > COARSE:
-        finer = f"a larger --patch-size than {image.patch_size}"
-        if image.dims == 3 and resized:
-            finer = "a larger image.volume_shape"
-        elif not resized:
-            finer = "a smaller image.spacing_mm"
-        notes.append(
-            f"in plane the network's pixels are {wider:.1f} times as wide as the scans': "
-            f"thin structures may be lost; {finer} keeps them"
+    coarser_ZHW = [own / new for own, new in zip(scan.shape_ZHW, scan.network_ZHW, strict=True)]
+    across, in_plane = coarser_ZHW[0], max(coarser_ZHW[1:])
+    notes = [
+        f"{where} the network's grid is {times:.1f} times as coarse as the scans': thin structures may be lost; "
+        f"try {finer}"
+        for where, times, finer in (
+            ("in plane", in_plane, _finer_in_plane(image)),
+            ("across slices", across, _finer_across(image)),
         )
-    if not resized and 2 * max(grid) < image.patch_size:
+        if times > COARSE
+    ]
+    depth, *plane = scan.network_ZHW
+    if image.geometry == "resample" and 2 * max(plane) < image.patch_size:
         # without a spacing there is no resampling that another one would change
         known = scan.spacing_mm is not None
         smaller = "image.spacing_mm or --patch-size" if known else "--patch-size"
         notes.append(
-            f"a typical slice has {grid[0]}x{grid[1]} pixels on the network's grid, and a crop of "
+            f"a typical slice has {plane[0]}x{plane[1]} pixels on the network's grid, and a crop of "
             f"{image.patch_size}x{image.patch_size} is mostly padding: choose a smaller {smaller}"
         )
+    if image.dims == 3 and 2 * depth < image.patch_depth:
+        notes.append(
+            f"a typical scan has {depth} slices on the network's grid, and a crop of {image.patch_depth} "
+            "is mostly padding: choose a smaller image.patch_depth"
+        )
     return notes
+
+
+def _finer_in_plane(image: ImageConfig) -> str:
+    if image.geometry == "resample":
+        return "a smaller image.spacing_mm"
+    if image.dims == 3:
+        return "a larger image.volume_shape"
+    return f"a larger --patch-size than {image.patch_size}"
+
+
+def _finer_across(image: ImageConfig) -> str:
+    resampled = image.geometry == "resample"
+    return "a smaller image.slice_spacing_mm" if resampled else "a larger image.volume_shape"
 
 
 def _medians(triples: Iterable[tuple[float, float, float]]) -> list[float]:

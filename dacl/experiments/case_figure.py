@@ -102,7 +102,8 @@ def draw_columns(
     """`draw_case_figure` of runs that are open."""
     dataset = columns[0].judged.dataset
     for column in columns:
-        column.judged.trained.method.require_network(network, mean=True)
+        trained = column.judged.trained
+        trained.method.require_network(network, mean=True, of=trained.path)
         other = column.judged.dataset
         if (other.fingerprint, other.split.hash) != (dataset.fingerprint, dataset.split.hash):
             raise DaclError(

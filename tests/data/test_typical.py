@@ -63,15 +63,15 @@ CROPS = ImageConfig(geometry="resample", patch_size=128)
 @pytest.mark.parametrize(
     ("image", "own", "grid", "said"),
     [
-        (SQUARE, (512, 256), (128, 128), ["4.0 times as wide as the scans': .* --patch-size than 128"]),
-        (CROPS, (512, 512), (250, 250), ["2.0 times as wide .* a smaller image.spacing_mm"]),
-        (ImageConfig(dims=3), (512, 512), (160, 160), ["3.2 times as wide .* image.volume_shape"]),
+        (SQUARE, (512, 256), (128, 128), ["4.0 times as coarse as the scans': .* --patch-size than 128"]),
+        (CROPS, (512, 512), (250, 250), ["2.0 times as coarse .* a smaller image.spacing_mm"]),
+        (ImageConfig(dims=3), (512, 512), (160, 160), ["3.2 times as coarse .* image.volume_shape"]),
         (
             ImageConfig(dims=3, geometry="resample"), (512, 512), (200, 200),
-            ["2.6 times as wide .* a smaller image.spacing_mm"],
+            ["2.6 times as coarse .* a smaller image.spacing_mm"],
         ),
         (CROPS, (64, 60), (60, 60), ["typical slice has 60x60 pixels .* of 128x128 is mostly padding"]),
-        (CROPS, (400, 400), (40, 40), ["10.0 times as wide", "has 40x40 pixels"]),
+        (CROPS, (400, 400), (40, 40), ["10.0 times as coarse", "has 40x40 pixels"]),
         # nothing to say
         (CROPS, (512, 512), (256, 256), []),
         (CROPS, (64, 64), (64, 64), []),
@@ -80,7 +80,7 @@ CROPS = ImageConfig(geometry="resample", patch_size=128)
     ],
 )  # fmt: skip
 def test_notes(image, own, grid, said):
-    notes = grid_notes(TypicalScan((8, *own), (5.0, 1.0, 1.0), (8, *grid)), image)
+    notes = grid_notes(TypicalScan((40, *own), (5.0, 1.0, 1.0), (40, *grid)), image)
     assert len(notes) == len(said)
     for note, pattern in zip(notes, said, strict=True):
         assert re.search(pattern, note)
@@ -93,3 +93,27 @@ def test_notes(image, own, grid, said):
 def test_a_spacing_is_advised_only_where_scans_are_resampled(spacing_mm, advice):
     [note] = grid_notes(TypicalScan((8, 60, 60), spacing_mm, (8, 60, 60)), CROPS)
     assert note.endswith(f": choose {advice}")
+
+
+@pytest.mark.parametrize(
+    ("image", "slices", "said"),
+    [
+        (ImageConfig(dims=3), (300, 80), ["across slices .* 3.8 times as coarse .* image.volume_shape"]),
+        (
+            ImageConfig(dims=3, geometry="resample"), (300, 100),
+            ["across slices .* 3.0 times as coarse .* a smaller image.slice_spacing_mm"],
+        ),
+        (
+            ImageConfig(dims=3, geometry="resample", patch_depth=48), (12, 20),
+            ["has 20 slices .* a crop of 48 is mostly padding"],
+        ),
+        (ImageConfig(dims=3, geometry="resample", patch_depth=48), (12, 24), []),
+        (ImageConfig(), (1, 1), []),
+    ],
+)  # fmt: skip
+def test_notes_on_slices(image, slices, said):
+    own, grid = ((depth, 300, 300) for depth in slices)
+    notes = grid_notes(TypicalScan(own, (5.0, 1.0, 1.0), grid), image)
+    assert len(notes) == len(said)
+    for note, pattern in zip(notes, said, strict=True):
+        assert re.search(pattern, note)

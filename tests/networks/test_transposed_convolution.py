@@ -100,3 +100,8 @@ def test_a_checkpoint_is_pytorchs():
     (ours, theirs), _ = pair(TransposedConv2x2x2)
     assert list(ours.state_dict()) == list(theirs.state_dict())
     assert repr(ours).partition("(")[2] == repr(theirs).partition("(")[2]
+
+
+def test_another_size_is_pytorchs_to_choose():
+    (ours, theirs), x = pair(TransposedConv2x2)
+    assert torch.equal(ours(x, output_size=[7, 9]), theirs(x, output_size=[7, 9]))

@@ -72,7 +72,7 @@ def open_runs(paths: Sequence[Path], request: ReportRequest) -> list[Opened]:
         judged = open_judged(
             path, checkpoint=request.checkpoint, data=request.data, device=request.device
         )
-        judged.trained.method.require_network(request.network, mean=True)
+        judged.trained.method.require_network(request.network, mean=True, of=path)
         every.append(judged)
     files = [judged.trained.path.resolve() for judged in every]
     for path, file in zip(paths, files, strict=True):
