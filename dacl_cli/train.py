@@ -235,7 +235,7 @@ def _tell(summary: RunSummary, as_json: bool, threads: int | None, program: str)
     if not summary.finished:
         console.note(f"stopped at step {summary.step}, saved", style="")
         same = f" --threads {threads}" if threads else ""  # other threads, other bits
-        line = f"go on with: {program} train --resume {summary.run_dir}{same}"
+        line = f"go on with: {program} train --resume {shlex.quote(str(summary.run_dir))}{same}"
         if as_json:
             console.note(line, style="")
         else:

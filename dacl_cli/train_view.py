@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from dacl.config import ImageConfig
-    from dacl.data.typical import TypicalScan
+    from dacl.data.typical import Gridded
     from dacl.training.records import Record
     from dacl.training.report import Plan
 
@@ -39,7 +39,7 @@ def field(image: ImageConfig) -> str:
     return f"{grid}, crops of {image.patch_depth}x{image.patch_size}x{image.patch_size}"
 
 
-def typical(scan: TypicalScan, image: ImageConfig) -> str:
+def typical(scan: Gridded, image: ImageConfig) -> str:
     """`a typical slice: 256x216 pixels of 1.56 mm, 267x225 on the network's grid`."""
     first = 0 if image.dims == 3 else 1
     what, points = ("scan", "voxels") if image.dims == 3 else ("slice", "pixels")

@@ -45,7 +45,8 @@ def notes_of(
     ]
     if modality != "CT" and median(entry.lowest for entry in entries.values()) <= _AIR_HU:
         notes.append(
-            f"intensities go down to {_AIR_HU} and below, as those of CT: if it is one, --modality CT"
+            f"intensities go down to {_AIR_HU} and below, as those of CT: if it is one, say so by --modality CT, or "
+            "of nnU-Net's data by channel_names in their dataset.json"
         )
     unlabeled = [case_id for case_id, entry in sorted(entries.items()) if not entry.labeled]
     if unlabeled:

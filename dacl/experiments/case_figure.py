@@ -4,6 +4,7 @@
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,7 +220,7 @@ def _open(
     if protocol["evaluated_on"] != split:
         raise DaclError(
             f"{run.evaluation} is of {protocol['evaluated_on']} cases, the picture of {split} cases",
-            f"run `dacl evaluate {run.path} --split {split}`",
+            f"run `dacl evaluate {shlex.quote(str(run.path))} --split {split}`",
         )
     path = run.path / checkpoint if run.path.is_dir() else run.path
     if path.name != checkpoint:

@@ -61,10 +61,11 @@ def predict_all(
         report: progress, scan by scan.
 
     Raises:
-        DaclError: outputs that are there, or that would replace an image.
+        DaclError: outputs that are there, or that would replace an image or another scan's.
     """
     targets = [_Target.of(scan, out, probabilities) for scan in scans]
     _check_images(targets)
+    _check_apart(targets)
     skipped = _finished(predictor, targets) if existing == "skip" else set()
     todo = [target for target in targets if target.scan.name not in skipped]
     if existing != "overwrite":
@@ -98,9 +99,9 @@ class _Target:
         probable = out / f"{name}_probabilities.nii.gz" if probabilities else None
         return cls(scan, out / f"{name}.nii.gz", out / f"{name}.json", probable)
 
-    def files_there(self) -> list[Path]:
+    def files(self) -> list[Path]:
         files = (self.mask, self.sidecar, self.probabilities)
-        return [file for file in files if file is not None and file.exists()]
+        return [file for file in files if file is not None]
 
     def predict(self, predictor: Predictor) -> Written:
         self._withdraw()
@@ -129,7 +130,7 @@ class _Target:
 
 def _require_absent(todo: Sequence[_Target], total: int, *, skipping: bool) -> None:
     """Refuse outputs that are there of scans that are to be predicted."""
-    there = [files[0] for target in todo if (files := target.files_there())]
+    there = [files[0] for target in todo if (files := [*filter(Path.exists, target.files())])]
     if not there:
         return
     made = (
@@ -151,6 +152,19 @@ def _check_images(targets: Sequence[_Target]) -> None:
                 raise DaclError(
                     f"{file} is one of the images: its mask would replace it",
                     "choose another --out",
+                )
+
+
+def _check_apart(targets: Sequence[_Target]) -> None:
+    """A scan called `x_probabilities` has the mask that the probabilities of `x` would be."""
+    owners: dict[str, str] = {}
+    for target in targets:
+        for file in target.files():
+            other = owners.setdefault(str(file), target.scan.name)
+            if other != target.scan.name:
+                raise DaclError(
+                    f"{file} would be written for {other} and for {target.scan.name}",
+                    "predict them into different folders",
                 )
 
 

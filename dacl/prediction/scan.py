@@ -120,8 +120,10 @@ def _intensities(case: Case, rule: str) -> list[str]:
     if not rule.startswith("hu:"):
         return []
     slices = [image_HW for image_ZHW in case.image_CZHW for image_HW in image_ZHW]
-    low = float(min(map(np.min, slices))) * case.slope + case.inter
-    high = float(max(map(np.max, slices))) * case.slope + case.inter
+    stored = float(min(map(np.min, slices))), float(max(map(np.max, slices)))
+    low, high = sorted(
+        value * case.slope + case.inter for value in stored
+    )  # a slope may be negative
     if low < 0:
         return []
     return [

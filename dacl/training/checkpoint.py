@@ -17,6 +17,7 @@ from dacl.config import Config, resolve
 from dacl.data.case import SpacingMm
 from dacl.data.orientation import CANONICAL, is_canonical
 from dacl.data.prepared import PreparedDataset
+from dacl.data.splits import check_name
 from dacl.errors import DaclError
 from dacl.methods import METHODS
 from dacl.methods.base import Method
@@ -236,9 +237,18 @@ def open_data(meta: RunMeta, path: Path, root: Path | None = None) -> PreparedDa
             f"{path} was trained on split {meta.split_name} ({meta.split_hash[:12]}), "
             f"{root} has split {dataset.split.name} ({dataset.split.hash[:12]}): "
             "its test patients may have been trained on",
-            f"prepare the data with --split {meta.split_name} and name it with --data",
+            f"prepare the data {_with_split(meta)} and name it with --data",
         )
     return dataset
+
+
+def _with_split(meta: RunMeta) -> str:
+    """How `dacl preprocess` is asked for a run's split."""
+    try:
+        check_name(meta.split_name, meta.dataset_name)
+    except DaclError:
+        return f"with the --split-file that split {meta.split_name!r} is from"
+    return f"with --split {shlex.quote(meta.split_name)}"
 
 
 def data_facts(dataset: PreparedDataset) -> dict[str, Any]:

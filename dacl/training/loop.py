@@ -8,6 +8,7 @@ Several ranks walk this loop together, each on its share of the batch; the first
 """
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,7 +23,7 @@ from torch import Tensor
 from dacl import __version__
 from dacl.config import Config, resolve
 from dacl.data.prepared import CaseInfo, PreparedDataset
-from dacl.data.typical import grid_notes, typical_scan
+from dacl.data.typical import grid_notes, gridded, typical
 from dacl.errors import DaclError
 from dacl.methods import METHODS, Batch
 from dacl.methods.base import Moment, Terms
@@ -142,7 +143,7 @@ class Trainer:
         if step >= config.optim.steps and path.stem == "latest":
             raise Finished(
                 f"{run_dir} is finished: {step} of {config.optim.steps} steps",
-                f"evaluate it: dacl evaluate {run_dir}",
+                f"evaluate it: dacl evaluate {shlex.quote(str(run_dir))}",
             )
         trainer = cls(config, checkpoint.open_data(meta, path, dataset_root), run_dir, ranks)
         with checkpoint.must_fit(path):
@@ -238,7 +239,8 @@ class Trainer:
     def plan(self) -> Plan:
         """What is about to happen, with a time estimate from a few steps of a copy."""
         image = self.config.image
-        typical = typical_scan([*self.feed.labeled_cases, *self.feed.unlabeled_cases], image)
+        cases = [*self.feed.labeled_cases, *self.feed.unlabeled_cases]
+        scans = [gridded(case, image) for case in cases]
         return Plan(
             run_dir=self.run_dir,
             config=self.config,
@@ -252,14 +254,14 @@ class Trainer:
             unlabeled_patients=len(self.feed.unlabeled_patients),
             unlabeled_slices=_slices(self.feed.unlabeled_cases),
             val_patients=len({case.patient for case in self.val_cases}),
-            typical=typical,
+            typical=typical(scans),
             start_step=self.step,
             estimated_seconds=seconds_left(
                 self.method, self.feed, self.dataset, self.val_cases, self.device, self.step
             ),
             notes=(
                 *self.notes,
-                *grid_notes(typical, image),
+                *grid_notes(scans, image),
                 *worth_compiling(self.config, self.device, self.ranks, self.step),
             ),
         )

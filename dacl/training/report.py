@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from dacl.config import Config
 from dacl.data.prepared import PreparedDataset
-from dacl.data.typical import TypicalScan
+from dacl.data.typical import Gridded
 from dacl.training.records import Record
 
 
@@ -24,8 +24,8 @@ class Plan(NamedTuple):
     unlabeled_patients: int
     unlabeled_slices: int
     val_patients: int
-    typical: TypicalScan
-    """Of the scans that are trained on."""
+    typical: Gridded
+    """One of the scans that are trained on."""
     start_step: int
     estimated_seconds: float
     notes: tuple[str, ...]

@@ -62,6 +62,6 @@ def test_a_grid_too_coarse_for_the_scans_is_noted(train):
     told = [line for line in outcome.err.splitlines() if "the network's" in line]
     assert told == [
         "a typical slice: 48x40 pixels of 1.5 mm, 18x15 on the network's grid",
-        "in plane the network's grid is 2.7 times as coarse as the scans': "
+        "in plane the network's grid is up to 2.7 times as coarse as that of 2 of 2 scans: "
         "thin structures may be lost; try a smaller image.spacing_mm",
     ]

@@ -1,4 +1,4 @@
-"""A typical scan on the network's grid, and what is said where the two do not fit."""
+"""Scans on the network's grid, and what is said where the two do not fit."""
 
 import re
 
@@ -6,7 +6,10 @@ import pytest
 
 from dacl.config import ImageConfig
 from dacl.data.prepared import CaseInfo
-from dacl.data.typical import TypicalScan, grid_notes, typical_scan
+from dacl.data.typical import Gridded, grid_notes, gridded, typical
+
+IN_PLANE = ImageConfig(geometry="resample", patch_size=128, spacing_mm=1.0)
+SPACING = (5.0, 1.0, 1.0)
 
 
 def case(shape_ZHW, spacing_mm=None) -> CaseInfo:
@@ -16,104 +19,96 @@ def case(shape_ZHW, spacing_mm=None) -> CaseInfo:
     )  # fmt: skip
 
 
-HEARTS = [
-    case((8, 200, 240), (10.0, 2.0, 1.0)),
-    case((10, 256, 216), (5.0, 1.5, 1.5)),
-    case((17, 300, 216), (10.0, 1.0, 3.0)),
-]
-
-
-def test_medians_are_taken_axis_by_axis():
-    scan = typical_scan(HEARTS, ImageConfig(geometry="resample", spacing_mm=1.0))
-    assert scan == ((10, 256, 216), (10.0, 1.5, 1.5), (10, 384, 324))
-
-
 @pytest.mark.parametrize(
     ("image", "grid"),
     [
+        (IN_PLANE, (10, 384, 324)),
         (ImageConfig(patch_size=64), (10, 64, 64)),
         (ImageConfig(dims=3, volume_shape=(16, 32, 48)), (16, 32, 48)),
-        (
-            ImageConfig(dims=3, geometry="resample", slice_spacing_mm=5, spacing_mm=3),
-            (20, 128, 108),
-        ),
+        (ImageConfig(dims=3, geometry="resample", slice_spacing_mm=5, spacing_mm=3), (20, 128, 108)),
     ],
-)
+)  # fmt: skip
 def test_the_grid_is_the_networks(image, grid):
-    assert typical_scan(HEARTS, image).network_ZHW == grid
+    heart = case((10, 256, 216), (10.0, 1.5, 1.5))
+    assert gridded(heart, image) == ((10, 256, 216), (10.0, 1.5, 1.5), grid)
 
 
-def test_scans_of_unknown_spacing_keep_their_grid_and_do_not_count_where_others_have_one():
-    image = ImageConfig(geometry="resample", spacing_mm=3.0)
-    unknown = [case((8, 100, 90)), case((8, 100, 90))]
-    assert typical_scan(unknown, image) == ((8, 100, 90), None, (8, 100, 90))
-    known = [*unknown, case((8, 100, 90), (10.0, 1.5, 1.5))]
-    assert typical_scan(known, image) == ((8, 100, 90), (10.0, 1.5, 1.5), (8, 50, 45))
+def test_a_scan_of_unknown_spacing_keeps_its_grid():
+    assert gridded(case((8, 100, 90)), IN_PLANE) == ((8, 100, 90), None, (8, 100, 90))
 
 
-def test_of_an_even_number_the_middle_is_rounded():
-    two = [case((8, 100, 90)), case((9, 103, 91))]
-    assert typical_scan(two, ImageConfig()).shape_ZHW == (8, 102, 90)  # of 8.5, 101.5 and 90.5
+def test_the_typical_scan_is_one_of_them():
+    """In the middle by how coarse the grid is to it; a composite of medians would be nobody's."""
+    fine, middle, coarse = (
+        gridded(case((8, 120, 100), (5.0, y, x)), IN_PLANE)
+        for y, x in ((0.4, 0.4), (1.0, 2.0), (3.0, 3.0))
+    )
+    assert typical([coarse, fine, middle]) == middle
+    assert typical([fine, coarse]) == coarse  # to which the grid is less coarse
+    assert typical([fine]) == fine
 
 
 SQUARE = ImageConfig(patch_size=128)
-CROPS = ImageConfig(geometry="resample", patch_size=128)
+VOLUMES = ImageConfig(dims=3, geometry="resample", patch_depth=48)
+
+
+def on(own, grid, spacing_mm=SPACING) -> Gridded:
+    return Gridded(own, spacing_mm, grid)
+
+
+PLANE = (300, 300)
 
 
 @pytest.mark.parametrize(
     ("image", "own", "grid", "said"),
     [
-        (SQUARE, (512, 256), (128, 128), ["4.0 times as coarse as the scans': .* --patch-size than 128"]),
-        (CROPS, (512, 512), (250, 250), ["2.0 times as coarse .* a smaller image.spacing_mm"]),
-        (ImageConfig(dims=3), (512, 512), (160, 160), ["3.2 times as coarse .* image.volume_shape"]),
-        (
-            ImageConfig(dims=3, geometry="resample"), (512, 512), (200, 200),
-            ["2.6 times as coarse .* a smaller image.spacing_mm"],
-        ),
-        (CROPS, (64, 60), (60, 60), ["typical slice has 60x60 pixels .* of 128x128 is mostly padding"]),
-        (CROPS, (400, 400), (40, 40), ["10.0 times as coarse", "has 40x40 pixels"]),
+        (SQUARE, (9, 512, 256), (9, 128, 128), ["in plane .* 4.0 times .* --patch-size than 128$"]),
+        (IN_PLANE, (9, 512, 512), (9, 250, 250), ["2.0 times .* of 1 of 1 scans.* try a smaller image.spacing_mm$"]),
+        (ImageConfig(dims=3), (80, 512, 512), (80, 160, 160), ["3.2 times .* image.volume_shape$"]),
+        (VOLUMES, (48, 512, 512), (48, 200, 200), ["2.6 times .* image.spacing_mm$"]),
+        (ImageConfig(dims=3), (300, *PLANE), (80, *PLANE), ["across slices .* 3.8 times .* image.volume_shape$"]),
+        (VOLUMES, (300, *PLANE), (100, *PLANE), ["across slices .* 3.0 times .* image.slice_spacing_mm$"]),
+        (VOLUMES, (12, *PLANE), (20, *PLANE), ["48 slices is mostly padding .* to 20 .* image.patch_depth$"]),
+        (IN_PLANE, (9, 64, 60), (9, 63, 60), ["is mostly padding .* 63x60 .* image.spacing_mm or --patch-size$"]),
+        (IN_PLANE, (9, 400, 400), (9, 40, 40), ["10.0 times", "down to 40x40"]),
         # nothing to say
-        (CROPS, (512, 512), (256, 256), []),
-        (CROPS, (64, 64), (64, 64), []),
-        (CROPS, (400, 50), (200, 25), []),
-        (SQUARE, (64, 64), (128, 128), []),
+        (IN_PLANE, (9, 512, 512), (9, 256, 256), []),
+        (IN_PLANE, (9, 64, 64), (9, 64, 64), []),
+        (IN_PLANE, (9, 400, 50), (9, 200, 25), []),
+        (SQUARE, (9, 60, 60), (9, 128, 128), []),
+        (VOLUMES, (12, *PLANE), (24, *PLANE), []),
+        (SQUARE, (1, *PLANE), (1, 200, 200), []),
     ],
 )  # fmt: skip
 def test_notes(image, own, grid, said):
-    notes = grid_notes(TypicalScan((40, *own), (5.0, 1.0, 1.0), (40, *grid)), image)
+    notes = grid_notes([on(own, grid)], image)
     assert len(notes) == len(said)
     for note, pattern in zip(notes, said, strict=True):
         assert re.search(pattern, note)
 
 
-@pytest.mark.parametrize(
-    ("spacing_mm", "advice"),
-    [((5.0, 1.0, 1.0), "a smaller image.spacing_mm or --patch-size"), (None, "a smaller --patch-size")],
-)  # fmt: skip
-def test_a_spacing_is_advised_only_where_scans_are_resampled(spacing_mm, advice):
-    [note] = grid_notes(TypicalScan((8, 60, 60), spacing_mm, (8, 60, 60)), CROPS)
-    assert note.endswith(f": choose {advice}")
+def test_notes_count_the_scans_that_they_are_of():
+    scans = [
+        on((9, 400, 400), (9, 100, 100)),
+        on((9, 400, 400), (9, 20, 30)),
+        on((9, 400, 400), (9, 25, 20)),
+        on((9, 100, 100), (9, 100, 100)),
+    ]
+    coarse, padded = grid_notes(scans, IN_PLANE)
+    assert "up to 20.0 times as coarse as that of 3 of 4 scans" in coarse
+    assert "padding for 2 of 4 scans, whose slices have down to 25x20 pixels" in padded
 
 
 @pytest.mark.parametrize(
-    ("image", "slices", "said"),
+    ("spacing_mm", "side", "advice"),
     [
-        (ImageConfig(dims=3), (300, 80), ["across slices .* 3.8 times as coarse .* image.volume_shape"]),
-        (
-            ImageConfig(dims=3, geometry="resample"), (300, 100),
-            ["across slices .* 3.0 times as coarse .* a smaller image.slice_spacing_mm"],
-        ),
-        (
-            ImageConfig(dims=3, geometry="resample", patch_depth=48), (12, 20),
-            ["has 20 slices .* a crop of 48 is mostly padding"],
-        ),
-        (ImageConfig(dims=3, geometry="resample", patch_depth=48), (12, 24), []),
-        (ImageConfig(), (1, 1), []),
+        (SPACING, 64, ["a smaller image.spacing_mm or --patch-size"]),
+        (SPACING, 32, ["a smaller image.spacing_mm"]),
+        (None, 64, ["a smaller --patch-size"]),
+        (None, 32, []),
     ],
-)  # fmt: skip
-def test_notes_on_slices(image, slices, said):
-    own, grid = ((depth, 300, 300) for depth in slices)
-    notes = grid_notes(TypicalScan(own, (5.0, 1.0, 1.0), grid), image)
-    assert len(notes) == len(said)
-    for note, pattern in zip(notes, said, strict=True):
-        assert re.search(pattern, note)
+)
+def test_what_is_advised_can_be_had(spacing_mm, side, advice):
+    image = ImageConfig(geometry="resample", patch_size=side)
+    notes = grid_notes([on((9, 15, 15), (9, 15, 15), spacing_mm)], image)
+    assert [note.rpartition(": choose ")[2] for note in notes] == advice

@@ -93,6 +93,18 @@ def test_an_image_is_never_replaced(run: Path, images: Path) -> None:
         predict_all(Predictor.load(run, device="cpu"), find_scans([images / "a.NII.GZ"]), images)
 
 
+def test_a_mask_never_replaces_the_probabilities_of_another_scan(
+    tmp_path: Path, run: Path, images: Path
+) -> None:
+    (images / "a.nii.gz").rename(images / "b_probabilities.nii.gz")
+    scans, predictor, out = find_scans([images]), Predictor.load(run, device="cpu"), tmp_path / "o"
+    assert [scan.name for scan in scans] == ["b", "b_probabilities"]
+    with pytest.raises(DaclError, match="would be written for b and for b_probabilities"):
+        predict_all(predictor, scans, out, probabilities=True, existing="overwrite")
+    assert not out.exists()
+    assert len(predict_all(predictor, scans, out).written) == 2
+
+
 def _by_numpy() -> None:
     raise MemoryError
 

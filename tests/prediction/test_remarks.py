@@ -94,6 +94,18 @@ def test_values_that_are_no_hounsfield_units(
     assert warnings(tmp_path, scan) == []
 
 
+def test_stored_upside_down_hounsfield_units_are_some(tmp_path: Path) -> None:
+    scan = tmp_path / "scan.nii.gz"
+    stored = (500 - made.volume()).T.astype(np.int16)
+    image = nibabel.Nifti1Image(stored, np.diag([*made.SPACING_MM[::-1], 1.0]))
+    image.header.set_slope_inter(-1.0, 0.0)
+    nibabel.save(image, scan)
+    assert np.asarray(nibabel.load(scan).dataobj).min() < 0
+    assert stored.min() < 0  # the highest value
+    found = warnings(tmp_path, scan, intensity="hu:-75:275", modality="CT")
+    assert not [line for line in found if "Hounsfield" in line]
+
+
 def test_what_the_model_is_not(tmp_path: Path) -> None:
     scan = made.write_scan(tmp_path / "scan.nii.gz")
     (found,) = warnings(tmp_path, scan, synthetic=True)

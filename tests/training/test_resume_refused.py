@@ -1,6 +1,7 @@
 """Runs that cannot be resumed as they are, and what resuming keeps of them."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,28 @@ def test_resuming_on_other_data(stopped, data, tmp_path):
 
 
 def test_resuming_a_finished_run(data, tmp_path):
-    tiny.train(data, tmp_path / "run", tiny.config("supervised", optim={"steps": 2}))
+    run_dir = tmp_path / "my run"
+    tiny.train(data, run_dir, tiny.config("supervised", optim={"steps": 2}))
     with pytest.raises(DaclError, match="is finished: 2 of 2 steps") as caught:
-        Trainer.resume(tmp_path / "run")
-    assert "dacl evaluate" in caught.value.hint
+        Trainer.resume(run_dir)
+    assert caught.value.hint.endswith(f"dacl evaluate '{run_dir}'")
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("my cut", "the --split-file that split 'my cut' is from"),
+        ("splits_final:0", "the --split-file that split 'splits_final:0' is from"),
+        ("random:3", "--split random:3"),
+    ],
+)
+def test_the_way_back_to_a_split_can_be_typed(data, tmp_path, name, way):
+    dataset = PreparedDataset.open(data)
+    meta = tiny.trainer_of(data, tmp_path / "run").meta()
+    other = replace(meta, split_name=name, split_hash="0" * 64, dataset_root=str(dataset.root))
+    with pytest.raises(DaclError) as caught:
+        checkpoint.open_data(other, tmp_path / "best.pt")
+    assert caught.value.hint == f"prepare the data with {way} and name it with --data"
 
 
 def test_a_resumed_run_beats_the_best_so_far_or_leaves_it(stopped, tmp_path):
