@@ -91,6 +91,6 @@ class Heard:
 def run_all(cells, out, **how) -> tuple[Outcome, Heard]:
     """Launch with one job, without waiting between looks."""
     heard = Heard()
-    one = launch.Machine(jobs=1, threads=1)
-    how = {"machine": one, "poll_seconds": 0, **how}
+    one = launch.Slots(jobs=1, threads=1)
+    how = {"slots": one, "poll_seconds": 0, **how}
     return launch.launch(cells, out, listener=heard, **how), heard
