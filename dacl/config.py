@@ -19,6 +19,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Extent = Annotated[int, Field(ge=16)]
+SMALLEST_PATCH, SHALLOWEST_PATCH = 32, 16  # pixels a side, slices
 
 
 class _Frozen(BaseModel):
@@ -35,14 +36,14 @@ class ImageConfig(_Frozen):
     geometry: Literal["resize", "resample"] = "resize"
     """`resize`: every slice becomes patch_size x patch_size, every volume volume_shape (the published protocols).
     `resample`: scans are brought to spacing_mm, training draws crops, inference sees the full field."""
-    patch_size: Annotated[int, Field(ge=32, multiple_of=16)] = 256
+    patch_size: Annotated[int, Field(ge=SMALLEST_PATCH, multiple_of=16)] = 256
     """Side of the square that the network sees in training, pixels (paper's ancestors: 256)."""
     spacing_mm: Positive = 1.5
     """In-plane spacing that `resample` brings slices to, mm. Datasets of unknown spacing keep their own grid."""
     mirror: bool = True
     """Whether augmentation mirrors and turns scans (SSL4MIS, DHC). Off where left and right are classes of their own
     and training is short: a slice is then rotated by up to 20 degrees, a volume only shifted."""
-    patch_depth: Annotated[int, Field(ge=16, multiple_of=16)] = 64
+    patch_depth: Annotated[int, Field(ge=SHALLOWEST_PATCH, multiple_of=16)] = 64
     """Slices of a patch. 3D alone."""
     slice_spacing_mm: Positive = 3.0
     """Spacing between slices that `resample` brings volumes to, mm. 3D alone."""

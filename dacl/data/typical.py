@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from dacl.config import ImageConfig
+from dacl.config import SHALLOWEST_PATCH, SMALLEST_PATCH, ImageConfig
 from dacl.data.case import SpacingMm
 from dacl.data.grid import resampled_size
 from dacl.data.prepared import CaseInfo
@@ -11,9 +11,6 @@ from dacl.data.volume_grid import Shape3, network_shape
 
 COARSE = 2.0
 """Times as wide as a scan's own pixels, above which the grid's are called coarse."""
-
-SMALLEST_PATCH, SHALLOWEST_PATCH = 32, 16
-"""The least that a configuration takes."""
 
 
 class Gridded(NamedTuple):

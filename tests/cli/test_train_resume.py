@@ -1,6 +1,7 @@
 """`dacl train --resume` from the command line."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 import tiny
@@ -9,6 +10,8 @@ from refused import assert_refused
 
 from dacl.training import checkpoint, loop
 from dacl.training.folder import sole_writer
+from dacl.training.report import RunSummary
+from dacl_cli.train import _tell
 
 SHORT = ["--steps", 5, "--method", "cps"]
 
@@ -140,3 +143,8 @@ def test_a_hostile_checkpoint(run_dacl, place):
         outcome = run_dacl("train", "--resume", "run")
         assert_refused(outcome, "holds objects that could run code", "that `dacl train` wrote")
         assert "it ran" not in outcome.out + outcome.err
+
+
+def test_the_line_to_go_on_with_can_be_typed(capsys):
+    _tell(RunSummary(Path("my run"), 2, False, None), False, 1, "dacl")
+    assert capsys.readouterr().out == "go on with: dacl train --resume 'my run' --threads 1\n"
